@@ -1,0 +1,7 @@
+"""Mixture models for scikit-learn users: every way to infer labels and parameters, for many families."""
+
+__version__ = "0.1.0.dev0"
+
+from skem.estimators import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
+
+__all__ = ["BayesianKMeans", "EMMixture", "ICMMixture", "MAPMixture", "VariationalMixture", "__version__"]

@@ -1,0 +1,1 @@
+"""Compiled passes and K-sized algebra: a leaf that imports nothing else of skem."""

@@ -1,0 +1,40 @@
+"""What a family hands to a pass: how to score a row, and which sums to collect."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Linear(NamedTuple):
+    """Scores <weights_k, T(x)> + offset_k for the feature map T; collects sum r T(x).
+
+    Attributes
+    ----------
+    feature_map : {"x", "x_squares", "x_norm", "x_pairs"}
+        [x], [x, x^2], [x, |x|^2], or [x, x_i x_j for j <= i].
+    weights : ndarray of shape (n_components, n_features_of_T)
+    offset : ndarray of shape (n_components,)
+    """
+
+    feature_map: str
+    weights: np.ndarray
+    offset: np.ndarray
+
+
+class Centred(NamedTuple):
+    """Scores offset_k - |F_k (x - m_k)|^2 / 2 with the difference formed first; collects moments about m_k.
+
+    Attributes
+    ----------
+    structure : {"full", "diag"}
+        Which second moments to collect.
+    mean : ndarray of shape (n_components, n_features)
+    factor : ndarray of shape (n_components or 1, n_features, n_features) or (n_components, n_features)
+        Lower-triangular F_k (one where all share it), or the diagonal of F_k.
+    offset : ndarray of shape (n_components,)
+    """
+
+    structure: str
+    mean: np.ndarray
+    factor: np.ndarray
+    offset: np.ndarray

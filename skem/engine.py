@@ -1,0 +1,185 @@
+"""A pass over the data: rows in, statistics and objective terms out."""
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from skem._kernels.parts import Linear
+from skem._kernels.passes import run_pass, set_thread_cap
+from skem.suffstats import SuffStats
+
+# Rows handed to NumPy at a time where a family computes features or base measures itself.
+BLOCK = 1 << 13
+
+if hasattr(os, "register_at_fork"):
+    # OpenMP's worker threads do not survive a fork, and waiting for them would hang the child
+    os.register_at_fork(after_in_child=lambda: set_thread_cap(1))
+
+
+class Pass(NamedTuple):
+    """What a pass brings back.
+
+    Attributes
+    ----------
+    score : float
+        Weighted sum of the rows' log sum exp (of their best scores in a hard pass), base measure left out.
+    moved : int
+        Rows of a hard pass that changed their label.
+    n_k : ndarray of shape (n_components,)
+        Component masses.
+    stats : SuffStats or None
+        The family's statistics; None where the pass only scored.
+    """
+
+    score: float
+    moved: int
+    n_k: np.ndarray
+    stats: SuffStats | None
+
+
+class Source:
+    """Rows with their weights, seen through a bound family.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d), float32 or float64, any strides
+    sample_weight : ndarray of shape (n,) or None
+    family : Family
+        Bound to a summary of the data.
+    """
+
+    def __init__(self, X, sample_weight, family):
+        self.X = X
+        self.weight = sample_weight
+        self.family = family
+
+    def __len__(self):
+        return self.X.shape[0]
+
+    @property
+    def total_weight(self):
+        """Sum of the weights."""
+        return float(len(self)) if self.weight is None else float(self.weight.sum())
+
+    def blocks(self):
+        """Slices of rows for work that NumPy does."""
+        return (slice(start, min(start + BLOCK, len(self))) for start in range(0, len(self), BLOCK))
+
+    def log_base(self):
+        """Weighted sum of log h(x), the Jacobian of the internal coordinates included."""
+        total = 0.0
+        for rows in self.blocks():
+            terms = np.broadcast_to(self.family.log_base_measure(self.X[rows]), (rows.stop - rows.start,))
+            total += float(terms.sum() if self.weight is None else self.weight[rows] @ terms)
+        return total - self.total_weight * self.family.summary_.log_jacobian
+
+    def run(self, log_weights, theta=None, *, collect=True, collector=None, assign="soft", weighted=True, **rows):
+        """Run one pass.
+
+        Parameters
+        ----------
+        log_weights : ndarray of shape (n_components,)
+        theta : Parameters or None
+            None scores no data: the rows' own `codes` or `log_prior` decide.
+        collect : bool, default=True
+            Whether to sum statistics.
+        collector : Linear or Centred, default=None
+            What to sum; None means what the family wants at theta.
+        assign : {"soft", "hard", "draw"}, default="soft"
+        weighted : bool, default=True
+            Whether rows carry their weights; responsibilities are asked for without.
+        **rows : dict
+            Row state and outputs, see `skem._kernels.passes.run_pass`.
+
+        Returns
+        -------
+        result : Pass
+        """
+        family, summary = self.family, self.family.summary_
+        weight = self.weight if weighted else None
+        log_weights = np.ascontiguousarray(log_weights, dtype=np.float64)
+        n_components = len(log_weights)
+        if hasattr(family, "features"):
+            return self._run_in_python(log_weights, theta, collect, assign, weight, rows)
+        d = self.X.shape[1]
+        scorers, collectors = [], []
+        if theta is not None:
+            part = family.scorer(theta)
+            scorers.append((part, 0, d))
+            log_weights = log_weights + part.offset
+        if collect:
+            collectors.append((collector or family.collector(theta), 0, d))
+        score, moved, n_k, sums = run_pass(
+            self.X, summary.origin, summary.scale, n_components, log_weights, scorers, collectors,
+            assign=assign, sample_weight=weight, **rows,
+        )  # fmt: skip
+        return Pass(score, moved, n_k, family.statistics(n_k, sums[0]) if collect else None)
+
+    def _run_in_python(self, log_weights, theta, collect, assign, weight, rows):
+        """The same pass for a family whose features, and perhaps densities, are NumPy code."""
+        family = self.family
+        n_components = len(log_weights)
+        offset = log_weights
+        total = None
+        for block in self.blocks():
+            X = family.summary_.to_internal(self.X[block])
+            features = np.ascontiguousarray(family.features(X), dtype=np.float64)
+            m = features.shape[1]
+            scorers, own = [], {}
+            for name, value in rows.items():
+                stop = block.stop + (name == "uniform_start")
+                own[name] = value if name == "uniforms" else value[block.start : stop]
+            if theta is not None and hasattr(family, "log_prob"):
+                scores = family.log_prob(X, theta)
+                own["log_prior"] = np.ascontiguousarray(scores + own.get("log_prior", 0.0))
+            elif theta is not None:
+                part = family.scorer(theta)
+                offset = log_weights + part.offset
+                scorers = [(part, 0, m)]
+            collectors = [(Linear("x", np.empty((n_components, m)), None), 0, m)] if collect else []
+            score, moved, n_k, sums = run_pass(
+                features, np.zeros(m), np.ones(m), n_components, offset, scorers, collectors,
+                assign=assign, sample_weight=None if weight is None else weight[block], **own,
+            )  # fmt: skip
+            part_sums = [score, moved, n_k, sums[0]["features"] if collect else 0.0]
+            total = part_sums if total is None else [a + b for a, b in zip(total, part_sums, strict=True)]
+        score, moved, n_k, sums = total
+        return Pass(score, moved, n_k, family.statistics(n_k, {"features": sums}) if collect else None)
+
+    def assign_given(self, n_components, *, codes=None, resp=None):
+        """Statistics of rows whose labels or responsibilities are given.
+
+        Parameters
+        ----------
+        n_components : int
+        codes : int32 ndarray of shape (n,), default=None
+        resp : ndarray of shape (n, n_components), default=None
+
+        Returns
+        -------
+        result : Pass
+        """
+        if resp is None:
+            given = {"codes": np.ascontiguousarray(codes, dtype=np.int32)}
+        else:
+            with np.errstate(divide="ignore"):
+                given = {"log_prior": np.maximum(np.log(np.ascontiguousarray(resp, dtype=np.float64)), -1e300)}
+        mean = None
+        for _ in range(self.family.n_start_passes):
+            # a second pass about the means of the first loses no digits to a far origin
+            collector = self.family.origin_collector(mean, n_components)
+            result = self.run(np.zeros(n_components), collector=collector, **given)
+            mean = getattr(result.stats, "mean", None) if self.family.n_start_passes > 1 else None
+        return result
+
+    def score_rows(self, log_weights, theta):
+        """Joint log densities of rows and components in the user's units, base measure included.
+
+        Returns
+        -------
+        scores : ndarray of shape (n, n_components)
+        """
+        scores = np.empty((len(self), len(log_weights)))
+        self.run(log_weights, theta, collect=False, weighted=False, scores=scores)
+        return scores

@@ -1,0 +1,184 @@
+"""Mixtures with hard assignments: Bayesian k-means and iterated conditional modes."""
+
+import numbers
+
+from skem._compat import Interval, StrOptions
+from skem.estimators.base import label_free_term
+from skem.estimators.mixtures import EMMixture
+from skem.inference.hard import ICM, ClassificationEM, MaximizationExpectation
+from skem.weights import DirichletWeights
+
+
+class BayesianKMeans(EMMixture):
+    """Bayesian k-means: hard labels with a distribution over parameters (Maximization-Expectation).
+
+    Maximises log p(x, z) exactly, parameters and weights integrated out: a batch update by expected log densities,
+    then sweeps of single moves by the exact predictive. Components that do not pay for themselves empty.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Upper bound on the number of components; `n_components_` tells how many own a row.
+    family : Family, default=None
+        Family of the components with its prior; None means ``Gaussian()``.
+    weight_concentration_prior : float, default=1.0
+        Concentration > 0 of the weights' symmetric Dirichlet prior.
+    n_init, init, max_iter, warm_start, random_state, verbose
+        As for `EMMixture`; `max_iter` counts batch updates and sweeps.
+    tol : float, default=1e-7
+        Not needed to stop, since labels come to rest; kept for the common interface.
+
+    Attributes
+    ----------
+    lower_bound_ : float
+        log p(x, z | n_components) per unit of weight.
+    log_evidence_ : float
+        log p(x, z | K) + log(K! / (K - K_occupied)!): the log probability of data and partition, comparable
+        across `n_components`.
+    weights_ : ndarray of shape (n_components_,)
+        Posterior means.
+    means_, covariances_, ... : ndarray
+        The family's parameters at the expectation.
+    labels_, n_components_, lower_bounds_, degenerate_, converged_, n_iter_, family_
+        As for `EMMixture`.
+
+    References
+    ----------
+    Kurihara & Welling (2009), Bayesian k-means as a maximization-expectation algorithm, Neural Computation 21.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skem import BayesianKMeans
+    >>> X = load_iris().data
+    >>> BayesianKMeans(n_components=5, n_init=10, random_state=0).fit(X).n_components_
+    2
+    """
+
+    _algorithm_class = MaximizationExpectation
+    _predictive = True
+    _upper_bound = True
+    _parameter_constraints = {
+        **EMMixture._parameter_constraints,
+        "weight_concentration_prior": [Interval(numbers.Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        n_components=2,
+        *,
+        family=None,
+        weight_concentration_prior=1.0,
+        n_init=1,
+        init="k-means",
+        tol=1e-7,
+        max_iter=1000,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            n_components,
+            family=family,
+            n_init=n_init,
+            init=init,
+            tol=tol,
+            max_iter=max_iter,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.weight_concentration_prior = weight_concentration_prior
+
+    def _weights(self, n_components):
+        return DirichletWeights(self.weight_concentration_prior)
+
+    def _mean_weights(self, model, state):
+        return model.weights.mean(state.weight_posterior)
+
+    def _publish_more(self, model, state, fit, occupied):
+        self.log_evidence_ = fit.objective + label_free_term(model.n_components, occupied)
+
+
+class ICMMixture(EMMixture):
+    """Mixture fitted by iterated conditional modes: hard labels and point parameters.
+
+    With ``update="mode"`` maximises log p(x, z, theta, pi); with ``update="mle"`` the classification likelihood
+    sum_n log pi_z p(x_n | theta_z) (classification EM).
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Number of components.
+    family : Family, default=None
+        Family of the components; None means ``Gaussian()``.
+    update : {"mode", "mle"}, default="mode"
+        Posterior modes, or maximum likelihood.
+    weight_concentration_prior : float, default=1.0
+        Concentration >= 1 of the weights' symmetric Dirichlet prior; plays no part in ``update="mle"``.
+    n_init, init, tol, max_iter, warm_start, random_state, verbose
+        As for `EMMixture`; runs end when labels come to rest, `tol` is kept for the common interface.
+
+    Attributes
+    ----------
+    lower_bound_ : float
+        The objective per unit of weight.
+    weights_, labels_, n_components_, lower_bounds_, degenerate_, converged_, n_iter_, family_
+        As for `EMMixture`.
+
+    References
+    ----------
+    Besag (1986), On the statistical analysis of dirty pictures. Celeux & Govaert (1992), A classification EM
+    algorithm for clustering.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skem import ICMMixture
+    >>> X = load_iris().data
+    >>> ICMMixture(n_components=3, random_state=0).fit(X).converged_
+    True
+    """
+
+    _algorithm_class = ICM
+    _parameter_constraints = {
+        **EMMixture._parameter_constraints,
+        "update": [StrOptions({"mode", "mle"})],
+        "weight_concentration_prior": [Interval(numbers.Real, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_components=2,
+        *,
+        family=None,
+        update="mode",
+        weight_concentration_prior=1.0,
+        n_init=1,
+        init="k-means",
+        tol=1e-7,
+        max_iter=1000,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            n_components,
+            family=family,
+            n_init=n_init,
+            init=init,
+            tol=tol,
+            max_iter=max_iter,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.update = update
+        self.weight_concentration_prior = weight_concentration_prior
+
+    def _algorithm(self):
+        algorithm = ICM if self.update == "mode" else ClassificationEM
+        return algorithm(tol=self.tol, max_iter=self.max_iter)
+
+    def _weights(self, n_components):
+        return DirichletWeights(self.weight_concentration_prior)

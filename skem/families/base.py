@@ -1,0 +1,136 @@
+"""The contract of a component family."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+
+from skem._kernels.parts import Linear
+from skem.suffstats import Parameters, SuffStats
+
+
+class Family(BaseEstimator):
+    """A parametric family p(x | theta) for the components of a mixture.
+
+    The defaults serve an exponential family, log p(x | theta) = <w, T(x)> + c + log h(x), whose feature map T the
+    kernels know: such a family writes `natural` and the verbs below, and no Cython.
+
+    A fit works on a bound clone (`bind`): the user's object holds hyperparameters only. All K-sized algebra is in
+    internal coordinates, (x - origin) / scale; `attributes` and `parameters` translate to and from the user's.
+
+    Verbs every family has: `mle`, `sample`, `attributes`, `parameters`, `n_parameters`, `log_likelihood`.
+    Verbs of a conjugate family: `prior`, `mode`, `expect`, `draw`, `log_normalizer`, `log_density`,
+    `log_predictive`. An algorithm names the verbs it requires and is refused in one sentence where one is missing.
+    """
+
+    #: changes of units the family is closed under: "affine", "columns", "scalar" or None
+    equivariance = None
+    #: T(x), see `skem._kernels.parts.Linear`
+    feature_map = "x"
+    #: kind of sequential sweep in `skem._kernels.collapsed`, or None
+    collapsed_kind = None
+    #: what the rows must be, in one word, for documentation and error messages
+    domain = "real"
+    #: whether CSR input is understood
+    accepts_sparse = False
+
+    # -- data side -------------------------------------------------------------------------------
+
+    def validate(self, X):
+        """Raise ValueError, naming row and column, where X lies outside the family's domain."""
+
+    def bind(self, summary):
+        """Return a clone bound to the data's coordinates and spread.
+
+        Parameters
+        ----------
+        summary : skem.summary.Summary
+
+        Returns
+        -------
+        family : Family
+        """
+        bound = clone(self)
+        bound.summary_ = summary
+        bound._bind()
+        return bound
+
+    def _bind(self):
+        """Translate hyperparameters to internal coordinates; called on the bound clone."""
+
+    def natural(self, theta):
+        """Natural parameters (K, m) and offsets (K,), base measure left out."""
+        raise NotImplementedError(f"{type(self).__name__} has no natural parameters; it must define scorer()")
+
+    def scorer(self, theta):
+        """How a pass scores a row: a `Linear` or `Centred` part."""
+        return Linear(self.feature_map, *self.natural(theta))
+
+    def collector(self, theta):
+        """Which sums a pass collects; the scorer's own by default."""
+        return self.scorer(theta)
+
+    def origin_collector(self, mean, n_components):
+        """Which sums a pass collects where there is no theta yet.
+
+        Parameters
+        ----------
+        mean : ndarray of shape (n_components, n_features) or None
+            Means found by an earlier pass; None in the first.
+        """
+        return Linear(self.feature_map, np.empty((n_components, 0)), np.zeros(n_components))
+
+    #: passes that a start needs before its statistics are exact
+    n_start_passes = 1
+
+    def statistics(self, n_k, sums):
+        """Sufficient statistics from the sums of a pass."""
+        return SuffStats({"n": n_k, "total": sums["features"]})
+
+    def log_base_measure(self, X):
+        """Log h(x) of each row of X (user's units): ndarray of shape (n,), or a number where all are equal."""
+        return 0.0
+
+    # -- parameter side --------------------------------------------------------------------------
+
+    def log_likelihood(self, theta, stats):
+        """Complete-data log-likelihood of the statistics, base measure left out.
+
+        Returns
+        -------
+        terms : ndarray of shape (n_components,)
+        """
+        weights, offset = self.natural(theta)
+        return (weights * stats.total).sum(axis=1) + offset * stats.n
+
+    def degenerate(self, stats):
+        """Which components' data are flat, so that their likelihood is unbounded without a constraint.
+
+        Returns
+        -------
+        flags : bool ndarray of shape (n_components,)
+        """
+        return np.zeros(stats.n_components, dtype=bool)
+
+    def summary_of_parameters(self, summary, attributes):
+        """Coordinates for a mixture built from parameters alone; `summary` is the identity's.
+
+        Returns
+        -------
+        summary : Summary
+        """
+        return summary
+
+    def parameters(self, **attributes):
+        """Build theta from public attributes, the inverse of `attributes`.
+
+        Returns
+        -------
+        theta : Parameters
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot be built from parameters")
+
+    def has(self, verb):
+        """Whether the family offers a verb."""
+        return callable(getattr(self, verb, None))
+
+
+__all__ = ["Family", "Parameters", "SuffStats"]

@@ -1,0 +1,351 @@
+"""The four classic covariance structures: K-sized algebra of precision factors and scatters.
+
+A factor F is the inverse of a lower Cholesky factor, so that |F (x - m)|^2 is the squared Mahalanobis distance;
+diagonal structures keep its diagonal. A structure knows shapes and normalising constants, the Gaussian family all else.
+"""
+
+import numpy as np
+from scipy.special import digamma, gammaln, multigammaln
+
+from skem._kernels.linalg import precision_factor, triangular_inverse
+
+# Eigenvalues of D^-1/2 Sigma D^-1/2, D the diagonal of the data's variance, are held at or above this.
+EIGENVALUE_FLOOR = 1e-9
+LOG_2 = np.log(2.0)
+
+
+def _multidigamma(a, d):
+    """Derivative of log multigamma: sum_i psi(a - i / 2)."""
+    return digamma(np.asarray(a)[..., None] - 0.5 * np.arange(d)).sum(axis=-1)
+
+
+class Full:
+    """One covariance matrix a component: VVV."""
+
+    name = "full"
+    collect = "full"
+    shared = ()
+    equivariance = "affine"
+
+    def shape(self, n_components, d):
+        return n_components, d, d
+
+    def n_parameters(self, d, n_components):
+        return n_components * d * (d + 1) // 2
+
+    def weight(self, n_k, d):
+        """nu of statistics with masses n_k."""
+        return n_k
+
+    def scatter(self, second):
+        """Scatter in the structure's shape from second moments about the mean (K, d, d) or (K, d)."""
+        return second
+
+    def prior_dof(self, d):
+        """Default nu of the prior."""
+        return d + 2.0
+
+    def mode_dof(self, nu, d, n_components):
+        """Divisor of the scatter at the joint mode in (mean, covariance)."""
+        return nu + d + 2.0
+
+    def diagonal(self, variance):
+        """A scatter with this diagonal for one component."""
+        return np.diag(variance)
+
+    def ratio(self, scatter, nu):
+        """Scatter / nu."""
+        return scatter / np.reshape(nu, (-1, 1, 1))
+
+    def constrain(self, covariance, variance):
+        """Factors, log |F| and flags of covariances whose relative eigenvalues are held above the floor."""
+        scale = np.sqrt(variance)
+        relative = np.ascontiguousarray(covariance / (scale[:, None] * scale))
+        factor, log_det, ok = precision_factor(relative)
+        log_det = np.array(log_det)
+        # the trace of the inverse bounds its largest eigenvalue: an eigendecomposition is rarely needed
+        flags = ~np.asarray(ok, dtype=bool) | ~((factor**2).sum(axis=(1, 2)) <= 1.0 / EIGENVALUE_FLOOR)
+        for k in np.flatnonzero(flags):
+            values, vectors = np.linalg.eigh(0.5 * (relative[k] + relative[k].T))
+            flags[k] = values[0] < EIGENVALUE_FLOOR
+            values = np.maximum(values, EIGENVALUE_FLOOR)
+            # F'F = V diag(1/values) V' needs a lower-triangular F: QL of diag(values^-1/2) V'
+            root = (vectors / np.sqrt(values)).T
+            upper = np.linalg.qr(root[:, ::-1], mode="r")[::-1, ::-1]
+            factor[k] = upper * np.sign(np.diag(upper))[:, None]
+            log_det[k] = np.log(values).sum()
+        return factor / scale, -0.5 * log_det - np.log(scale).sum(), flags
+
+    def factorize(self, scatter):
+        """Factor F with F S F' = 1, and log |S|."""
+        factor, log_det, ok = precision_factor(np.ascontiguousarray(scatter))
+        if not np.asarray(ok, dtype=bool).all():
+            raise np.linalg.LinAlgError("a posterior scatter matrix is not positive definite; raise covariance_prior")
+        return factor, np.asarray(log_det)
+
+    def scale_factor(self, factor, by):
+        return factor * np.reshape(by, (-1, 1, 1))
+
+    def log_det(self, factor, d):
+        return np.log(np.einsum("kii->ki", factor)).sum(axis=1)
+
+    def whiten(self, factor, deviation):
+        """F_k deviation_k."""
+        return np.einsum("kij,kj->ki", factor, deviation)
+
+    def unwhiten(self, factor, noise):
+        """F_k^-1 noise_k."""
+        return np.einsum("kij,kj->ki", triangular_inverse(np.ascontiguousarray(factor)), noise)
+
+    def distances(self, factor, mean, X):
+        """Squared distance of every row to every mean, (n, K)."""
+        return np.stack([(((X - m) @ f.T) ** 2).sum(axis=1) for m, f in zip(mean, factor, strict=True)], axis=1)
+
+    def trace(self, factor, scatter):
+        """tr(F_k S_k F_k')."""
+        return np.einsum("kij,kjl,kil->k", factor, scatter, factor, optimize=True)
+
+    def expected_log_det(self, nu, log_det_scatter, d):
+        """E log |precision| under Wishart(nu, S^-1)."""
+        return _multidigamma(0.5 * nu, d) + d * LOG_2 - log_det_scatter
+
+    def log_wishart_norm(self, nu, log_det_scatter, d):
+        """Log of the integral of |P|^((nu - d - 1) / 2) exp(-tr(S P) / 2)."""
+        return 0.5 * nu * (d * LOG_2 - log_det_scatter) + multigammaln(0.5 * nu, d)
+
+    def draw(self, nu, factor, d, rng):
+        """Factor of a precision from Wishart(nu, S^-1), by Bartlett's decomposition from the last column up."""
+        nu = np.atleast_1d(nu)
+        bartlett = np.tril(rng.standard_normal((len(nu), d, d)), -1)
+        squares = rng.chisquare(nu[:, None] - np.arange(d)[::-1])
+        bartlett[:, np.arange(d), np.arange(d)] = np.sqrt(squares)
+        return bartlett @ factor
+
+    def covariance(self, factor, scale):
+        """Public covariances in the user's units."""
+        lower = triangular_inverse(np.ascontiguousarray(factor)) * scale[:, None]
+        return lower @ np.swapaxes(lower, 1, 2)
+
+    def from_user(self, matrix, scale):
+        """A covariance-like array in the user's units as an internal one."""
+        return matrix / (scale[:, None] * scale)
+
+    def log_density_dof(self, nu, d, n_components):
+        """Power of |F| in the prior density of (mean, covariance)."""
+        return nu + d + 2.0
+
+    def per_component(self, value, n_components):
+        return value
+
+
+class Tied(Full):
+    """One covariance matrix for all components: EEE."""
+
+    name = "tied"
+    shared = ("nu", "scatter")
+
+    def shape(self, n_components, d):
+        return d, d
+
+    def n_parameters(self, d, n_components):
+        return d * (d + 1) // 2
+
+    def weight(self, n_k, d):
+        return n_k.sum()
+
+    def scatter(self, second):
+        return second.sum(axis=0)
+
+    def mode_dof(self, nu, d, n_components):
+        return nu + d + 1.0 + n_components
+
+    def log_density_dof(self, nu, d, n_components):
+        return nu + d + 1.0 + n_components
+
+    def ratio(self, scatter, nu):
+        return scatter / nu
+
+    def constrain(self, covariance, variance):
+        factor, log_det, flags = super().constrain(covariance[None], variance)
+        return factor[0], log_det[0], flags[0]
+
+    def factorize(self, scatter):
+        factor, log_det = super().factorize(scatter[None])
+        return factor[0], log_det[0]
+
+    def scale_factor(self, factor, by):
+        return factor * by
+
+    def log_det(self, factor, d):
+        return np.log(np.diag(factor)).sum()
+
+    def whiten(self, factor, deviation):
+        return deviation @ factor.T
+
+    def unwhiten(self, factor, noise):
+        return noise @ triangular_inverse(np.ascontiguousarray(factor)[None])[0].T
+
+    def distances(self, factor, mean, X):
+        Y, M = X @ factor.T, mean @ factor.T
+        return np.stack([((Y - m) ** 2).sum(axis=1) for m in M], axis=1)
+
+    def trace(self, factor, scatter):
+        return np.einsum("ij,jl,il->", factor, scatter, factor, optimize=True)
+
+    def draw(self, nu, factor, d, rng):
+        return super().draw(nu, factor[None], d, rng)[0]
+
+    def covariance(self, factor, scale):
+        return super().covariance(factor[None], scale)[0]
+
+    def per_component(self, value, n_components):
+        # a shared term is spread evenly, so that terms of components add up to the total
+        return np.full(n_components, value / n_components)
+
+
+class Diag(Full):
+    """One variance a column and component: VVI."""
+
+    name = "diag"
+    collect = "diag"
+    equivariance = "columns"
+
+    def shape(self, n_components, d):
+        return n_components, d
+
+    def n_parameters(self, d, n_components):
+        return n_components * d
+
+    def prior_dof(self, d):
+        return 3.0
+
+    def mode_dof(self, nu, d, n_components):
+        return nu + 3.0
+
+    def log_density_dof(self, nu, d, n_components):
+        return nu + 3.0
+
+    def diagonal(self, variance):
+        return variance
+
+    def ratio(self, scatter, nu):
+        return scatter / np.reshape(nu, (-1, 1))
+
+    def constrain(self, covariance, variance):
+        floor = EIGENVALUE_FLOOR * variance
+        flags = (covariance < floor).any(axis=1)
+        factor = 1.0 / np.sqrt(np.maximum(covariance, floor))
+        return factor, np.log(factor).sum(axis=1), flags
+
+    def factorize(self, scatter):
+        return 1.0 / np.sqrt(scatter), np.log(scatter).sum(axis=1)
+
+    def scale_factor(self, factor, by):
+        return factor * np.reshape(by, (-1, 1))
+
+    def log_det(self, factor, d):
+        return np.log(factor).sum(axis=1)
+
+    def whiten(self, factor, deviation):
+        return factor * deviation
+
+    def unwhiten(self, factor, noise):
+        return noise / factor
+
+    def distances(self, factor, mean, X):
+        return np.stack([(((X - m) * f) ** 2).sum(axis=1) for m, f in zip(mean, factor, strict=True)], axis=1)
+
+    def trace(self, factor, scatter):
+        return (factor**2 * scatter).sum(axis=1)
+
+    def expected_log_det(self, nu, log_det_scatter, d):
+        return d * (digamma(0.5 * nu) + LOG_2) - log_det_scatter
+
+    def log_wishart_norm(self, nu, log_det_scatter, d):
+        return d * (0.5 * nu * LOG_2 + gammaln(0.5 * nu)) - 0.5 * nu * log_det_scatter
+
+    def draw(self, nu, factor, d, rng):
+        return factor * np.sqrt(rng.chisquare(np.reshape(nu, (-1, 1)), size=factor.shape))
+
+    def covariance(self, factor, scale):
+        return (scale / factor) ** 2
+
+    def from_user(self, matrix, scale):
+        return matrix / scale**2
+
+
+class Spherical(Full):
+    """One variance a component: VII."""
+
+    name = "spherical"
+    collect = "diag"
+    equivariance = "scalar"
+
+    def shape(self, n_components, d):
+        return (n_components,)
+
+    def n_parameters(self, d, n_components):
+        return n_components
+
+    def weight(self, n_k, d):
+        return n_k * d
+
+    def scatter(self, second):
+        return second.sum(axis=1)
+
+    def prior_dof(self, d):
+        return 3.0
+
+    def log_density_dof(self, nu, d, n_components):
+        # |F| holds the one root precision d times
+        return (nu + d + 2.0) / d
+
+    def diagonal(self, variance):
+        return variance.mean()
+
+    def ratio(self, scatter, nu):
+        return scatter / nu
+
+    def constrain(self, covariance, variance):
+        floor = EIGENVALUE_FLOOR * variance.mean()
+        factor = 1.0 / np.sqrt(np.maximum(covariance, floor))
+        return factor, len(variance) * np.log(factor), covariance < floor
+
+    def factorize(self, scatter):
+        return 1.0 / np.sqrt(scatter), np.log(scatter)
+
+    def scale_factor(self, factor, by):
+        return factor * by
+
+    def log_det(self, factor, d):
+        return d * np.log(factor)
+
+    def whiten(self, factor, deviation):
+        return factor[:, None] * deviation
+
+    def unwhiten(self, factor, noise):
+        return noise / factor[:, None]
+
+    def distances(self, factor, mean, X):
+        return np.stack([((X - m) ** 2).sum(axis=1) * f**2 for m, f in zip(mean, factor, strict=True)], axis=1)
+
+    def trace(self, factor, scatter):
+        return factor**2 * scatter
+
+    def expected_log_det(self, nu, log_det_scatter, d):
+        return d * (digamma(0.5 * nu) + LOG_2 - log_det_scatter)
+
+    def log_wishart_norm(self, nu, log_det_scatter, d):
+        return 0.5 * nu * (LOG_2 - log_det_scatter) + gammaln(0.5 * nu)
+
+    def draw(self, nu, factor, d, rng):
+        return factor * np.sqrt(rng.chisquare(nu))
+
+    def covariance(self, factor, scale):
+        return (scale[0] / factor) ** 2
+
+    def from_user(self, matrix, scale):
+        return matrix / scale[0] ** 2
+
+
+STRUCTURES = {structure.name: structure for structure in (Full(), Tied(), Diag(), Spherical())}

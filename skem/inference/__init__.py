@@ -1,0 +1,1 @@
+"""Algorithms: one class a cell of the table."""

@@ -1,0 +1,265 @@
+"""The table of algorithms and the one loop that they share."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skem.suffstats import Parameters, SuffStats
+
+# Verbs that a family must have for each treatment of theta.
+REQUIRED = {
+    "mle": ("mle",),
+    "mode": ("prior", "mode", "log_density"),
+    "expect": ("prior", "expect", "log_normalizer", "log_likelihood"),
+    "draw": ("prior", "draw", "log_normalizer", "log_likelihood"),
+}
+
+
+class Model(NamedTuple):
+    """What is inferred: a bound family and mixing weights, their priors and the data's constants.
+
+    Attributes
+    ----------
+    family : Family
+    weights : DirichletWeights or StickBreakingWeights
+    n_components : int
+    prior : SuffStats or None
+        None where the family has no conjugate prior.
+    weight_prior : SuffStats
+    log_base : float
+        Sum of the rows' log base measure, Jacobian included.
+    total_weight : float
+    """
+
+    family: object
+    weights: object
+    n_components: int
+    prior: SuffStats | None
+    weight_prior: SuffStats
+    log_base: float
+    total_weight: float
+
+    @classmethod
+    def build(cls, family, weights, n_components, source):
+        """Model of the rows of `source`."""
+        prior = family.prior(n_components) if family.has("prior") else None
+        weight_prior = weights.prior(n_components)
+        return cls(family, weights, n_components, prior, weight_prior, source.log_base(), source.total_weight)
+
+
+class State(NamedTuple):
+    """Where an algorithm stands between two passes.
+
+    Attributes
+    ----------
+    posterior : SuffStats
+        Prior plus statistics; the statistics alone for maximum likelihood.
+    theta : Parameters
+    weight_posterior : SuffStats
+    log_weights : ndarray of shape (n_components,)
+    stats : SuffStats
+    n_k : ndarray of shape (n_components,)
+    penalty : float
+        What the objective adds to the score of a pass: 0, the log prior of theta, or -KL(q(theta) || prior).
+    evidence : float
+        Log evidence of the components' statistics and masses, base measure left out; 0 where theta is a point.
+    """
+
+    posterior: SuffStats
+    theta: Parameters
+    weight_posterior: SuffStats
+    log_weights: np.ndarray
+    stats: SuffStats
+    n_k: np.ndarray
+    penalty: float
+    evidence: float
+
+
+class Fit(NamedTuple):
+    """Outcome of one run of an algorithm.
+
+    Attributes
+    ----------
+    state : State
+    objective : float
+        Of `state`, all constants included, in the user's units.
+    objectives : list of float
+        One a pass.
+    n_iter : int
+    converged : bool
+    labels : int32 ndarray of shape (n,)
+    """
+
+    state: State
+    objective: float
+    objectives: list
+    n_iter: int
+    converged: bool
+    labels: np.ndarray
+
+
+class Convergence:
+    """Aitken's estimate of the gain that is left, per unit of weight.
+
+    With consecutive gains d0, d1 and c = d1 / d0 in (0, 1) the gain left is about d1 c / (1 - c). The larger of the
+    last two ratios counts, and the estimate must hold twice, since the first steps of a run shrink faster than those
+    that follow. A gain of rounding size ends the run as well.
+
+    Parameters
+    ----------
+    tol : float
+    total_weight : float
+    """
+
+    def __init__(self, tol, total_weight):
+        self.tol = tol * total_weight
+        self.value = None
+        self.gains = []
+        self.near = False
+
+    def update(self, value):
+        """Add an objective and return whether the run has converged."""
+        if self.value is not None:
+            self.gains = [*self.gains[-2:], value - self.value]
+        self.value = value
+        if not self.gains:
+            return False
+        gain = self.gains[-1]
+        if gain <= 4e-15 * max(1.0, abs(value)):
+            return True
+        if len(self.gains) < 3 or self.tol <= 0:
+            return False
+        ratio = max(self.gains[1] / self.gains[0], gain / self.gains[1])
+        was_near, self.near = self.near, ratio < 1.0 and gain * ratio / (1.0 - ratio) <= self.tol
+        return was_near and self.near
+
+
+def update_mle(model, stats, n_k, theta=None, rng=None):
+    """Maximum likelihood."""
+    theta = model.family.mle(stats, theta)
+    log_weights = model.weights.mle(n_k)
+    return State(stats, theta, model.weights.statistics(n_k), log_weights, stats, n_k, 0.0, 0.0)
+
+
+def _posteriors(model, stats, n_k):
+    return model.prior.merge(stats), model.weight_prior.merge(model.weights.statistics(n_k))
+
+
+def log_evidence(model, posterior, weight_posterior):
+    """Log evidence of the statistics in a posterior: log p(x, z) for hard labels, base measure left out."""
+    family, weights = model.family, model.weights
+    return float(
+        np.sum(family.log_normalizer(posterior))
+        - np.sum(family.log_normalizer(model.prior))
+        + weights.log_normalizer(weight_posterior)
+        - weights.log_normalizer(model.weight_prior)
+    )
+
+
+def update_mode(model, stats, n_k, theta=None, rng=None):
+    """Mode of the posterior."""
+    posterior, weight_posterior = _posteriors(model, stats, n_k)
+    theta = model.family.mode(posterior)
+    log_weights = model.weights.mode(weight_posterior)
+    penalty = model.family.log_density(model.prior, theta) + model.weights.log_density(model.weight_prior, log_weights)
+    return State(posterior, theta, weight_posterior, log_weights, stats, n_k, penalty, 0.0)
+
+
+def update_expect(model, stats, n_k, theta=None, rng=None):
+    """The whole posterior, entering the scores through expected log densities."""
+    posterior, weight_posterior = _posteriors(model, stats, n_k)
+    theta = model.family.expect(posterior)
+    log_weights = model.weights.expect(weight_posterior)
+    evidence = log_evidence(model, posterior, weight_posterior)
+    # for the exact posterior, evidence = expected log-likelihood - KL(q || prior)
+    expected = np.sum(model.family.log_likelihood(theta, stats)) + model.weights.log_likelihood(log_weights, n_k)
+    penalty = evidence - float(expected)
+    return State(posterior, theta, weight_posterior, log_weights, stats, n_k, penalty, evidence)
+
+
+def update_draw(model, stats, n_k, theta=None, rng=None):
+    """A draw from the posterior."""
+    posterior, weight_posterior = _posteriors(model, stats, n_k)
+    theta = model.family.draw(posterior, rng)
+    log_weights = model.weights.draw(weight_posterior, rng)
+    evidence = log_evidence(model, posterior, weight_posterior)
+    return State(posterior, theta, weight_posterior, log_weights, stats, n_k, 0.0, evidence)
+
+
+UPDATES = {"mle": update_mle, "mode": update_mode, "expect": update_expect, "draw": update_draw}
+
+
+class Algorithm:
+    """A cell of the table: how z is assigned and what becomes of theta.
+
+    Parameters
+    ----------
+    tol : float, default=1e-7
+        Estimated gain left, per unit of weight, at which a run has converged.
+    max_iter : int, default=1000
+    """
+
+    assign = "soft"
+    update = "mle"
+
+    def __init__(self, tol=1e-7, max_iter=1000):
+        self.tol = tol
+        self.max_iter = max_iter
+
+    def require(self, family):
+        """Raise TypeError in one sentence where the family lacks a verb that this cell needs."""
+        missing = [verb for verb in REQUIRED[self.update] if not family.has(verb)]
+        if missing:
+            raise TypeError(
+                f"{type(family).__name__}() offers no {', '.join(missing)}: this algorithm needs a family with "
+                f"{', '.join(REQUIRED[self.update])}"
+            )
+
+    def start(self, model, given):
+        """State from the statistics of a start.
+
+        Parameters
+        ----------
+        model : Model
+        given : Pass
+        """
+        return UPDATES[self.update](model, given.stats, given.n_k)
+
+    def objective(self, model, state, result):
+        """The cell's number at `state`, from the pass that it scored."""
+        return result.score + state.penalty + model.log_base
+
+    def run(self, model, source, state, monitor=None):
+        """Iterate from `state` to convergence.
+
+        Parameters
+        ----------
+        model : Model
+        source : Source
+        state : State
+        monitor : callable, default=None
+            Called as monitor(n_iter, objective, state) after each pass; a true result stops the run.
+
+        Returns
+        -------
+        fit : Fit
+        """
+        update = UPDATES[self.update]
+        convergence = Convergence(self.tol, model.total_weight)
+        hard = self.assign == "hard"
+        labels = np.full(len(source), -1, dtype=np.int32)
+        objectives, converged, n_iter = [], False, 0
+        while True:
+            rows = {"labels_in": labels, "labels": labels} if hard else {}
+            result = source.run(state.log_weights, state.theta, assign=self.assign, **rows)
+            objectives.append(self.objective(model, state, result))
+            # hard labels that stay have reached their fixed point; an objective alone may rest earlier
+            converged = n_iter > 0 and result.moved == 0 if hard else convergence.update(objectives[-1])
+            stop = monitor is not None and monitor(n_iter, objectives[-1], state)
+            if converged or stop or n_iter >= self.max_iter:
+                break
+            state = update(model, result.stats, result.n_k, state.theta)
+            n_iter += 1
+        if not hard:
+            source.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
+        return Fit(state, objectives[-1], objectives, n_iter, bool(converged), labels)

@@ -1,0 +1,190 @@
+"""Where a run begins: seeds, k-means, or what the user gives.
+
+A start depends on the data as a weighted set: rows are taken in canonical order, so neither their order nor
+writing a row twice instead of giving it weight 2 changes anything.
+"""
+
+import numbers
+
+import numpy as np
+
+from skem._kernels.parts import Centred, Linear
+from skem._kernels.passes import run_pass
+from skem._kernels.seeding import kmeans_plusplus
+from skem.summary import SUBSAMPLE, canonical_rows
+from skem.weights import safe_log
+
+INITS = ("k-means", "k-means++", "random")
+# Lloyd iterations of the "k-means" start: it only has to be near.
+LLOYD_ITERATIONS = 20
+# Squared norm of a centre (in units of the data's spread) up to which <x, m> - |m|^2 / 2 keeps its digits.
+LINEAR_REACH = 1e4
+
+
+def lloyd(X, sample_weight, centers, origin, scale, max_iter, tol=0.0, n_threads=0):
+    """Lloyd's k-means from given centres.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d), float32 or float64
+    sample_weight : ndarray of shape (n,) or None
+    centers : ndarray of shape (n_clusters, d)
+        In the coordinates (x - origin) / scale.
+    origin, scale : ndarray of shape (d,)
+    max_iter : int
+    tol : float, default=0.0
+        Stop when the squared movement of all centres together is at most this.
+
+    Returns
+    -------
+    centers : ndarray of shape (n_clusters, d)
+    labels : int32 ndarray of shape (n,)
+        Nearest of the returned centres.
+    n_iter : int
+    converged : bool
+        Whether the labels had come to rest, rather than the centres within `tol`.
+    """
+    n_clusters, d = centers.shape
+    labels = np.full(X.shape[0], -1, dtype=np.int32)
+    collector = Linear("x", np.empty((n_clusters, 0)), None)
+    n_iter, moved = 0, 1
+    while True:
+        norms = (centers**2).sum(axis=1)
+        if norms.max() <= LINEAR_REACH:
+            scorer, offset = Linear("x", centers, None), -0.5 * norms
+        else:
+            scorer, offset = Centred("diag", centers, np.ones_like(centers), None), np.zeros(n_clusters)
+        _, moved, n_k, sums = run_pass(
+            X, origin, scale, n_clusters, offset, [(scorer, 0, d)], [(collector, 0, d)], assign="hard",
+            sample_weight=sample_weight, labels_in=labels, labels=labels, n_threads=n_threads,
+        )  # fmt: skip
+        if moved == 0 or n_iter >= max_iter:
+            break
+        n_iter += 1
+        new = np.where(n_k[:, None] > 0, sums[0]["features"] / np.where(n_k > 0, n_k, 1.0)[:, None], centers)
+        shift = float(((new - centers) ** 2).sum())
+        centers = new
+        if 0 < shift <= tol:
+            run_pass(
+                X, origin, scale, n_clusters, -0.5 * (centers**2).sum(axis=1), [(Linear("x", centers, None), 0, d)],
+                [], assign="hard", labels=labels,
+            )  # fmt: skip
+            break
+    return centers, labels, n_iter, moved == 0
+
+
+def _seeds(Z, weight, n_components, init, rng):
+    """Positions of the seeds among canonical rows in standard coordinates."""
+    n_trials = 2 + int(np.log(n_components)) if init != "random" else 1
+    uniforms = rng.random((n_components, n_trials))
+    if init == "random":
+        # rows by weight, without repeats while there are distinct ones left
+        keys = np.log(rng.random(len(Z))) / weight
+        chosen = np.argsort(-keys, kind="stable")[:n_components]
+        return np.resize(chosen, n_components)
+    return np.asarray(kmeans_plusplus(Z, weight, n_components, uniforms, n_trials))
+
+
+def _seed_labels(source, n_components, init, rng):
+    """Labels of every row by the nearest seed, or by k-means from the seeds."""
+    summary = source.family.summary_
+    unit = np.sqrt(summary.variance)
+    if source.family.equivariance == "scalar":
+        unit = np.full_like(unit, np.sqrt(summary.variance.mean()))
+    rows = canonical_rows(source.X, source.weight, limit=SUBSAMPLE)
+    Z = np.ascontiguousarray(summary.to_internal(source.X[rows.index]) / unit)
+    centers = Z[_seeds(Z, rows.weight, n_components, init, rng)]
+    max_iter = LLOYD_ITERATIONS if init == "k-means" else 0
+    return lloyd(source.X, source.weight, centers, summary.origin, summary.scale * unit, max_iter)[1]
+
+
+def _check_labels(init, n, n_components):
+    labels = np.asarray(init)
+    if labels.shape != (n,):
+        raise ValueError(f"init has shape {labels.shape}; labels need one for each of the {n} rows of X")
+    if not np.issubdtype(labels.dtype, np.integer) and not (labels == np.floor(labels)).all():
+        raise ValueError("init holds labels that are not whole numbers")
+    bad = np.flatnonzero((labels < -1) | (labels >= n_components))
+    if bad.size:
+        raise ValueError(
+            f"init[{bad[0]}] = {labels[bad[0]]}: labels run from 0 to n_components - 1 = {n_components - 1}, -1 for "
+            "rows of unknown label"
+        )
+    return labels.astype(np.int32)
+
+
+def _check_resp(init, n, n_components):
+    resp = np.asarray(init, dtype=np.float64)
+    if resp.shape != (n, n_components):
+        raise ValueError(f"init has shape {resp.shape}; responsibilities need ({n}, {n_components})")
+    bad = np.flatnonzero(~(np.isfinite(resp).all(axis=1) & (resp >= 0).all(axis=1) & (resp.sum(axis=1) > 0)))
+    if bad.size:
+        raise ValueError(f"row {bad[0]} of init is no set of responsibilities: they are >= 0 with a positive sum")
+    return resp
+
+
+def theta_from_parameters(family, n_components, given):
+    """Log weights and theta from a dict of public parameters.
+
+    Parameters
+    ----------
+    family : Family
+        Bound.
+    n_components : int
+    given : dict
+        "weights" (optional, equal where left out) and the family's parameters, "means" and "covariances", say.
+
+    Returns
+    -------
+    log_weights : ndarray of shape (n_components,)
+    theta : Parameters
+    """
+    given = dict(given)
+    weights = np.asarray(given.pop("weights", np.full(n_components, 1.0 / n_components)), dtype=np.float64)
+    if weights.shape != (n_components,) or not (weights >= 0).all() or not np.isclose(weights.sum(), 1.0, atol=1e-6):
+        raise ValueError(f"weights must be {n_components} numbers >= 0 that sum to one")
+    try:
+        theta = family.parameters(**given)
+    except TypeError as error:
+        raise ValueError(f"parameters {sorted(given)} do not fit {type(family).__name__}(): {error}") from None
+    if theta.n_components != n_components:
+        raise ValueError(f"parameters describe {theta.n_components} components, n_components={n_components}")
+    return safe_log(weights / weights.sum()), theta
+
+
+def start(source, n_components, init, rng, assign="soft"):
+    """Statistics of the start that `init` describes.
+
+    Parameters
+    ----------
+    source : Source
+    n_components : int
+    init : {"k-means", "k-means++", "random"}, array-like or dict
+        A name; labels (n,), -1 where unknown; responsibilities (n, n_components); or parameters by name.
+    rng : numpy.random.Generator
+    assign : {"soft", "hard"}, default="soft"
+        How rows are assigned under given parameters.
+
+    Returns
+    -------
+    given : Pass
+    """
+    n = len(source)
+    if isinstance(init, str):
+        return source.assign_given(n_components, codes=_seed_labels(source, n_components, init, rng))
+    if isinstance(init, dict):
+        log_weights, theta = theta_from_parameters(source.family, n_components, init)
+        return source.run(log_weights, theta, assign=assign)
+    if np.ndim(init) == 1:
+        return source.assign_given(n_components, codes=_check_labels(init, n, n_components))
+    if np.ndim(init) == 2:
+        return source.assign_given(n_components, resp=_check_resp(init, n, n_components))
+    raise ValueError(
+        f"init must be one of {INITS}, labels (n,), responsibilities (n, n_components) or a dict of parameters; "
+        f"got {init!r}"
+    )
+
+
+def is_given(init):
+    """Whether `init` fixes the start, so that several runs would be one."""
+    return not isinstance(init, str | numbers.Number)

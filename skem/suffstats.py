@@ -1,0 +1,146 @@
+"""Named arrays with one row a component: statistics, priors, posteriors and parameters."""
+
+import numpy as np
+
+
+class NamedArrays:
+    """Float64 arrays by name, read as attributes; rows are components.
+
+    Parameters
+    ----------
+    arrays : dict of str to array-like
+        Each of shape (n_components, ...), but those named in `shared`.
+    shared : tuple of str, default=()
+        Names of arrays without the component axis (a tied scatter, say).
+
+    Notes
+    -----
+    Instances are values: no method changes one, and no caller may.
+    """
+
+    __slots__ = ("_arrays", "shared")
+
+    def __init__(self, arrays, shared=()):
+        self._arrays = {name: np.asarray(value, dtype=np.float64) for name, value in arrays.items()}
+        self.shared = tuple(shared)
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self._arrays[name]
+        except KeyError:
+            raise AttributeError(f"no array named {name!r}; there are {sorted(self._arrays)}") from None
+
+    def __repr__(self):
+        shapes = ", ".join(f"{name}{value.shape}" for name, value in self._arrays.items())
+        return f"{type(self).__name__}({shapes})"
+
+    def __reduce__(self):
+        return type(self), (self._arrays, self.shared)
+
+    @property
+    def n_components(self):
+        """Number of rows of the arrays that are not shared."""
+        return next(len(value) for name, value in self._arrays.items() if name not in self.shared)
+
+    def _map(self, function):
+        """Apply `function(name, value)` to every array."""
+        arrays = {name: function(name, value) for name, value in self._arrays.items()}
+        return type(self)(arrays, self.shared)
+
+    def take(self, index):
+        """Select components by position; shared arrays stay.
+
+        Parameters
+        ----------
+        index : array-like of int or bool
+
+        Returns
+        -------
+        taken : same type
+        """
+        index = np.asarray(index)
+        return self._map(lambda name, value: value if name in self.shared else value[index])
+
+    def to_dict(self):
+        """Return {"arrays": {name: ndarray}, "shared": list of str}, plain enough for any file format."""
+        return {"arrays": dict(self._arrays), "shared": list(self.shared)}
+
+    @classmethod
+    def from_dict(cls, state):
+        """Rebuild from what `to_dict` returned."""
+        return cls(state["arrays"], tuple(state["shared"]))
+
+
+class Parameters(NamedArrays):
+    """Parameters theta of the components: a point, an expectation or a draw, all of one shape."""
+
+    __slots__ = ()
+
+
+class SuffStats(NamedArrays):
+    """Additive sufficient statistics; a conjugate prior and a posterior are of the same type."""
+
+    __slots__ = ()
+
+    def merge(self, other):
+        """Statistics of the union of two sets of rows; a prior merged with data is the posterior."""
+        return type(self)({name: value + other._arrays[name] for name, value in self._arrays.items()}, self.shared)
+
+    def scale(self, factor):
+        """Statistics of the same rows with every weight multiplied by `factor`."""
+        return self._map(lambda name, value: factor * value)
+
+    def pool(self):
+        """Statistics of all components taken as one."""
+        return self._map(lambda name, value: value if name in self.shared else value.sum(axis=0, keepdims=True))
+
+
+class Moments(SuffStats):
+    """Weighted mean and scatter about it, merged by Chan's formula; also the Gaussian's prior and posterior.
+
+    Arrays: kappa (K,), the weight behind the mean; mean (K, d); nu (K,), the weight behind the scatter; scatter
+    (K, d, d), (K, d) or (K,). Where `shared` names them, nu is a number and scatter is (d, d) for all components.
+    """
+
+    __slots__ = ()
+
+    def _spread(self, weight, deviation):
+        """Scatter of `deviation` (K, d) with `weight` (K,), in the shape of `scatter`."""
+        weighted = weight[:, None] * deviation
+        if "scatter" in self.shared:
+            return weighted.T @ deviation
+        if self.scatter.ndim == 3:
+            return weighted[:, :, None] * deviation[:, None, :]
+        squares = weighted * deviation
+        return squares if self.scatter.ndim == 2 else squares.sum(axis=1)
+
+    def merge(self, other):
+        kappa = self.kappa + other.kappa
+        with np.errstate(invalid="ignore"):
+            share = np.where(kappa > 0, other.kappa / kappa, 0.0)
+        deviation = other.mean - self.mean
+        arrays = {
+            "kappa": kappa,
+            "mean": self.mean + share[:, None] * deviation,
+            "nu": self.nu + other.nu,
+            "scatter": self.scatter + other.scatter + self._spread(self.kappa * share, deviation),
+        }
+        return type(self)(arrays, self.shared)
+
+    def scale(self, factor):
+        return self._map(lambda name, value: value if name == "mean" else factor * value)
+
+    def pool(self):
+        kappa = self.kappa.sum(keepdims=True)
+        mean = (self.kappa @ self.mean / kappa)[None] if kappa[0] > 0 else self.mean[:1]
+        between = self._spread(self.kappa, self.mean - mean)
+        if "scatter" in self.shared:
+            arrays = {"nu": self.nu, "scatter": self.scatter + between}
+        else:
+            arrays = {
+                "nu": self.nu.sum(keepdims=True),
+                "scatter": (self.scatter + between).sum(axis=0, keepdims=True),
+            }
+        return type(self)({"kappa": kappa, "mean": mean} | arrays, self.shared)

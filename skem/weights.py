@@ -1,0 +1,147 @@
+"""Mixing weights: a distribution over components with the same verbs as a family."""
+
+import numpy as np
+from scipy.special import betaln, digamma, gammaln, xlogy
+
+from skem.suffstats import SuffStats
+
+# The logarithm of a weight of zero: finite, since 0 x inf is nan, and far below any other.
+LOG_ZERO = -1e4
+
+
+def safe_log(weights):
+    """Logarithm with LOG_ZERO in place of -inf."""
+    weights = np.asarray(weights, dtype=np.float64)
+    return np.where(weights > 0, np.log(np.where(weights > 0, weights, 1.0)), LOG_ZERO)
+
+
+def _share(n_k):
+    return n_k / n_k.sum()
+
+
+class DirichletWeights:
+    """Weights pi ~ Dirichlet(concentration, ..., concentration).
+
+    log p(z) = lnG(K a) - lnG(n + K a) + sum_k [lnG(n_k + a) - lnG(a)].
+
+    Parameters
+    ----------
+    concentration : float or array-like of shape (n_components,), default=1.0
+        a > 0 of each component.
+    """
+
+    def __init__(self, concentration=1.0):
+        self.concentration = concentration
+
+    def prior(self, n_components):
+        """Prior of `n_components` weights."""
+        return SuffStats({"alpha": np.broadcast_to(np.asarray(self.concentration, float), (n_components,))})
+
+    def statistics(self, n_k):
+        """Component masses as statistics that a prior can be merged with."""
+        return SuffStats({"alpha": n_k})
+
+    def mle(self, n_k):
+        """Log of the maximum-likelihood weights."""
+        return safe_log(_share(n_k))
+
+    def mode(self, posterior):
+        """Log of the posterior mode; where alpha < 1 would leave the interior, the weight is zero."""
+        mass = np.maximum(posterior.alpha - 1.0, 0.0)
+        return safe_log(_share(mass) if mass.sum() > 0 else self.mean(posterior))
+
+    def expect(self, posterior):
+        """Posterior expectation of the log weights."""
+        return digamma(posterior.alpha) - digamma(posterior.alpha.sum())
+
+    def draw(self, posterior, rng):
+        """Log of weights drawn from the posterior."""
+        return safe_log(rng.dirichlet(posterior.alpha))
+
+    def mean(self, posterior):
+        """Posterior mean of the weights."""
+        return _share(posterior.alpha)
+
+    def log_normalizer(self, posterior):
+        """Log of the Dirichlet's normalising constant."""
+        return float(gammaln(posterior.alpha).sum() - gammaln(posterior.alpha.sum()))
+
+    def log_density(self, prior, log_weights):
+        """Log density of the weights under the prior."""
+        return float(xlogy(prior.alpha - 1.0, np.exp(log_weights)).sum() - self.log_normalizer(prior))
+
+    def log_likelihood(self, log_weights, n_k):
+        """Sum of n_k log weight."""
+        return float((n_k * log_weights).sum())
+
+
+class StickBreakingWeights:
+    """Weights of a truncated Dirichlet process: pi_k = v_k prod_{j<k} (1 - v_j), v_k ~ Beta(1, concentration).
+
+    All components, the last included, have a Beta of their own (Blei & Jordan 2006 fix the last at one; with it
+    free, empty components at the end add nothing to the bound). The value depends on the order of components.
+
+    Parameters
+    ----------
+    concentration : float, default=1.0
+        gamma > 0; larger values spread mass over more components.
+    """
+
+    def __init__(self, concentration=1.0):
+        self.concentration = concentration
+
+    def prior(self, n_components):
+        """Prior of `n_components` sticks."""
+        return SuffStats({"a": np.ones(n_components), "b": np.full(n_components, float(self.concentration))})
+
+    def statistics(self, n_k):
+        """Mass on each stick and beyond it."""
+        return SuffStats({"a": n_k, "b": n_k[::-1].cumsum()[::-1] - n_k})
+
+    def mle(self, n_k):
+        """Log of the maximum-likelihood weights."""
+        return safe_log(_share(n_k))
+
+    def mode(self, posterior):
+        """Log of the weights at the mode of the sticks."""
+        stick = np.maximum(posterior.a - 1.0, 0.0)
+        rest = np.maximum(posterior.b - 1.0, 0.0)
+        total = stick + rest
+        v = np.where(total > 0, stick / np.where(total > 0, total, 1.0), posterior.a / (posterior.a + posterior.b))
+        return safe_log(v) + np.concatenate([[0.0], np.cumsum(safe_log(1.0 - v))[:-1]])
+
+    def expect(self, posterior):
+        """Posterior expectation of the log weights."""
+        total = digamma(posterior.a + posterior.b)
+        rest = np.cumsum(digamma(posterior.b) - total)
+        return digamma(posterior.a) - total + np.concatenate([[0.0], rest[:-1]])
+
+    def draw(self, posterior, rng):
+        """Log of weights drawn from the posterior, the last stick taking what is left."""
+        v = rng.beta(posterior.a, posterior.b)
+        v[-1] = 1.0
+        return safe_log(v * np.concatenate([[1.0], np.cumprod(1.0 - v[:-1])]))
+
+    def mean(self, posterior):
+        """Posterior mean of the weights, scaled to sum to one."""
+        v = posterior.a / (posterior.a + posterior.b)
+        return _share(v * np.concatenate([[1.0], np.cumprod(1.0 - v[:-1])]))
+
+    def log_normalizer(self, posterior):
+        """Log of the product of the Betas' normalising constants."""
+        return float(betaln(posterior.a, posterior.b).sum())
+
+    def log_density(self, prior, log_weights):
+        """Log density of the weights' sticks under the prior."""
+        weights = np.exp(log_weights)
+        left = 1.0 - np.concatenate([[0.0], np.cumsum(weights)[:-1]])
+        v = np.clip(weights / np.maximum(left, 1e-300), 0.0, 1.0 - 1e-16)
+        terms = xlogy(prior.a - 1.0, v) + xlogy(prior.b - 1.0, 1.0 - v)
+        return float(terms.sum() - self.log_normalizer(prior))
+
+    def log_likelihood(self, log_weights, n_k):
+        """Sum of n_k log weight."""
+        return float((n_k * log_weights).sum())
+
+
+WEIGHT_PRIORS = {"dirichlet": DirichletWeights, "dirichlet_process": StickBreakingWeights}
