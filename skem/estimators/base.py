@@ -31,6 +31,7 @@ from skem.estimators.monitor import Monitor, with_monitor
 from skem.exceptions import DegenerateComponentWarning, FormatVersionWarning
 from skem.families import Gaussian
 from skem.inference.base import Model
+from skem.inference.online import Seen
 from skem.starts import INITS, is_given, start, theta_from_parameters
 from skem.summary import Summary, summarize
 from skem.weights import LOG_ZERO
@@ -62,6 +63,19 @@ class BaseMixture(
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    def __init__(
+        self, n_components, *, family, n_init, init, tol, max_iter, warm_start, random_state, verbose
+    ):  # fmt: skip
+        self.n_components = n_components
+        self.family = family
+        self.n_init = n_init
+        self.init = init
+        self.tol = tol
+        self.max_iter = max_iter
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
 
     # what each estimator is made of
     _algorithm_class = None
@@ -231,22 +245,18 @@ class BaseMixture(
     def _publish(self, model, source, fit):
         """Turn the best run into attributes: components that own a row first, those without mass left out."""
         state, labels = fit.state, fit.labels
-        owned = np.bincount(labels, minlength=model.n_components) > 0
-        massless = (state.n_k <= 0) & ~owned
-        order = np.concatenate([np.flatnonzero(owned), np.flatnonzero(~owned & ~massless)])
+        # owners of rows with weight first, so that a row of weight 0 changes nothing; then owners of other rows
+        carried = labels if source.weight is None else labels[source.weight > 0]
+        owned = np.bincount(carried, minlength=model.n_components) > 0
+        owning = np.bincount(labels, minlength=model.n_components) > 0
+        massless = (state.n_k <= 0) & ~owning
+        order = np.lexsort((~owning, ~owned))
+        order = order[~massless[order]]
         rank = np.full(model.n_components, -1, dtype=np.int32)
         rank[order] = np.arange(len(order))
-        family, weights = model.family, self._mean_weights(model, state)[order]
         occupied = int(owned.sum())
         self._warn(model, state, fit, massless)
-        self.family_ = family
-        self._theta = state.theta.take(order)
-        self._posterior = state.posterior.take(order)
-        self._log_weights = state.log_weights[order]
-        self.weights_ = weights / weights.sum()
-        self.n_components_ = len(order)
-        for name, value in family.attributes(self._theta).items():
-            setattr(self, name, value)
+        self._publish_parameters(model, state, order, Seen(state.stats, state.n_k, model.total_weight))
         self.labels_ = rank[labels]
         self.lower_bound_ = fit.objective / model.total_weight
         self.lower_bounds_ = np.asarray(fit.objectives) / model.total_weight
@@ -254,6 +264,19 @@ class BaseMixture(
         self.converged_ = fit.converged
         self.degenerate_ = bool(self._flat(model, state).any())
         self._publish_more(model, state, fit, occupied)
+
+    def _publish_parameters(self, model, state, order, seen):
+        """Set what predictions need, components in the given order."""
+        self.family_ = model.family
+        self._theta = state.theta.take(order)
+        self._posterior = state.posterior.take(order)
+        self._log_weights = state.log_weights[order]
+        self._seen = Seen(seen.stats.take(order), seen.n_k[order], seen.total_weight)
+        weights = self._mean_weights(model, state)[order]
+        self.weights_ = weights / weights.sum()
+        self.n_components_ = len(order)
+        for name, value in self.family_.attributes(self._theta).items():
+            setattr(self, name, value)
 
     def _publish_more(self, model, state, fit, occupied):
         """Attributes of one estimator alone."""

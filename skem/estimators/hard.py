@@ -3,13 +3,12 @@
 import numbers
 
 from skem._compat import Interval, StrOptions
-from skem.estimators.base import label_free_term
-from skem.estimators.mixtures import EMMixture
+from skem.estimators.base import BaseMixture, label_free_term
 from skem.inference.hard import ICM, ClassificationEM, MaximizationExpectation
 from skem.weights import DirichletWeights
 
 
-class BayesianKMeans(EMMixture):
+class BayesianKMeans(BaseMixture):
     """Bayesian k-means: hard labels with a distribution over parameters (Maximization-Expectation).
 
     Maximises log p(x, z) exactly, parameters and weights integrated out: a batch update by expected log densities,
@@ -59,7 +58,7 @@ class BayesianKMeans(EMMixture):
     _predictive = True
     _upper_bound = True
     _parameter_constraints = {
-        **EMMixture._parameter_constraints,
+        **BaseMixture._parameter_constraints,
         "weight_concentration_prior": [Interval(numbers.Real, 0, None, closed="neither")],
     }
 
@@ -100,7 +99,7 @@ class BayesianKMeans(EMMixture):
         self.log_evidence_ = fit.objective + label_free_term(model.n_components, occupied)
 
 
-class ICMMixture(EMMixture):
+class ICMMixture(BaseMixture):
     """Mixture fitted by iterated conditional modes: hard labels and point parameters.
 
     With ``update="mode"`` maximises log p(x, z, theta, pi); with ``update="mle"`` the classification likelihood
@@ -142,7 +141,7 @@ class ICMMixture(EMMixture):
 
     _algorithm_class = ICM
     _parameter_constraints = {
-        **EMMixture._parameter_constraints,
+        **BaseMixture._parameter_constraints,
         "update": [StrOptions({"mode", "mle"})],
         "weight_concentration_prior": [Interval(numbers.Real, 1, None, closed="left")],
     }

@@ -6,13 +6,14 @@ import numpy as np
 
 from skem._compat import Interval, StrOptions
 from skem.estimators.base import BaseMixture, label_free_term
+from skem.estimators.online import OnlineMixin
 from skem.inference.em import EM, MAPEM
 from skem.inference.variational import VariationalBayes
 from skem.weights import WEIGHT_PRIORS, DirichletWeights
 
 
 
-class EMMixture(BaseMixture):
+class EMMixture(OnlineMixin, BaseMixture):
     """Mixture fitted by expectation-maximization: maximum likelihood.
 
     Maximises sum_n w_n log sum_k pi_k p(x_n | theta_k). For Gaussians the likelihood is constrained (see
@@ -95,21 +96,23 @@ class EMMixture(BaseMixture):
         random_state=None,
         verbose=0,
     ):
-        self.n_components = n_components
-        self.family = family
-        self.n_init = n_init
-        self.init = init
-        self.tol = tol
-        self.max_iter = max_iter
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
+        super().__init__(
+            n_components,
+            family=family,
+            n_init=n_init,
+            init=init,
+            tol=tol,
+            max_iter=max_iter,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+        )
 
     def _weights(self, n_components):
         return DirichletWeights(1.0)
 
 
-class MAPMixture(EMMixture):
+class MAPMixture(OnlineMixin, BaseMixture):
     """Mixture fitted by EM to the posterior mode.
 
     Maximises sum_n w_n log sum_k pi_k p(x_n | theta_k) + log p(theta) + log p(pi), modes taken in (mean, covariance)
@@ -148,7 +151,7 @@ class MAPMixture(EMMixture):
 
     _algorithm_class = MAPEM
     _parameter_constraints = {
-        **EMMixture._parameter_constraints,
+        **BaseMixture._parameter_constraints,
         "weight_concentration_prior": [Interval(numbers.Real, 1, None, closed="left")],
     }
 
@@ -183,7 +186,7 @@ class MAPMixture(EMMixture):
         return DirichletWeights(self.weight_concentration_prior)
 
 
-class VariationalMixture(EMMixture):
+class VariationalMixture(OnlineMixin, BaseMixture):
     """Mixture fitted by mean-field variational Bayes.
 
     Maximises the bound E_q[log p(x, z, theta, pi)] + H(q) <= log p(x) with all its constants, exact for every
@@ -238,7 +241,7 @@ class VariationalMixture(EMMixture):
     _predictive = True
     _upper_bound = True
     _parameter_constraints = {
-        **EMMixture._parameter_constraints,
+        **BaseMixture._parameter_constraints,
         "weight_prior": [StrOptions(set(WEIGHT_PRIORS))],
         "weight_concentration_prior": [Interval(numbers.Real, 0, None, closed="neither"), None],
     }

@@ -1,0 +1,66 @@
+"""partial_fit for the estimators whose statistics can be blended."""
+
+import numpy as np
+
+from skem._compat import check_sample_weight, single_blas_thread
+from skem.engine import Source
+from skem.inference.base import Model
+from skem.inference.online import online_step
+
+
+class OnlineMixin:
+    """Adds `partial_fit` to a mixture with soft assignments."""
+
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Learn from one more batch of rows.
+
+        The first batch of an unfitted mixture is fitted to convergence, so it should hold rows of every component;
+        each further one takes a single pass, its statistics blended into those of the rows seen with step size
+        (batch weight / weight seen) ** 0.7. Coordinates and priors stay those of the first batch.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self : object
+            `labels_` and `lower_bound_` are those of this batch.
+
+        References
+        ----------
+        Cappe & Moulines (2009), On-line expectation-maximization algorithm for latent data models.
+        """
+        if not hasattr(self, "_seen"):
+            return self.fit(X, sample_weight=sample_weight)
+        before = dict(self.__dict__)
+        try:
+            with single_blas_thread():
+                return self._partial_fit(X, sample_weight)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _partial_fit(self, X, sample_weight):
+        X = self._validate(X, reset=False)
+        self.family_.validate(X)
+        if sample_weight is not None:
+            sample_weight = np.ascontiguousarray(check_sample_weight(sample_weight, X))
+        algorithm = self._algorithm()
+        source = Source(X, sample_weight, self.family_)
+        model = Model.build(self.family_, self._weights(self.n_components_), self.n_components_, source)
+        state, seen = online_step(algorithm, model, source, self._theta, self._log_weights, self._seen)
+        labels = np.empty(len(source), dtype=np.int32)
+        result = source.run(state.log_weights, state.theta, collect=False)
+        source.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
+        # the prior's share of the objective belongs to all rows seen, the batch carries its part of it
+        share = model.total_weight / seen.total_weight
+        objective = result.score + model.log_base + share * state.penalty
+        self._publish_parameters(model, state, np.arange(self.n_components_), seen)
+        self.labels_ = labels
+        self.lower_bound_ = objective / model.total_weight
+        self.n_iter_ += 1
+        return self
