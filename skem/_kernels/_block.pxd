@@ -1,0 +1,278 @@
+"""One block of rows: load, score, assign, collect."""
+
+from cython cimport floating
+from libc.math cimport fabs, fmax
+from libc.stdint cimport int32_t
+from libc.string cimport memcpy, memset
+
+from skem._kernels cimport _tiles as tl
+from skem._kernels._job cimport DIAG, DRAW, FULL, HARD, LINEAR, SOFT, WIDE, Buffers, Collector, Features, Job, Scorer
+
+
+cdef inline void load(
+    const floating *x,         # IN  first row of the block
+    Py_ssize_t row_stride,     # IN  in elements
+    Py_ssize_t column_stride,  # IN
+    const double *origin,      # IN  (d)
+    const double *inv_scale,   # IN  (d)
+    int rows, int d, int B,
+    double *out,               # OUT (d, B); rows beyond `rows` become the origin
+) noexcept nogil:
+    cdef int n, j
+    cdef double o, s
+    cdef double *to
+    cdef const floating *p
+    for j in range(d):
+        o = origin[j]
+        s = inv_scale[j]
+        to = out + <size_t> j * B
+        p = x + j * column_stride
+        for n in range(rows):
+            to[n] = (<double> p[n * row_stride] - o) * s
+        for n in range(rows, B):
+            to[n] = 0.0
+
+
+cdef inline void start_scores(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
+    """Log weights and whatever each row is known to prefer."""
+    cdef int k, n, B = job.B
+    cdef double *s
+    for k in range(job.K):
+        s = buf.s + <size_t> k * B
+        for n in range(B):
+            s[n] = job.log_weights[k]
+        if job.log_prior != NULL:
+            for n in range(rows):
+                s[n] += job.log_prior[(row + n) * job.K + k]
+        if job.codes != NULL:
+            for n in range(rows):
+                if job.codes[row + n] >= 0 and job.codes[row + n] != k:
+                    s[n] = -1e300
+    memset(buf.s + <size_t> job.K * B, 0, <size_t> (job.KP - job.K) * B * sizeof(double))
+
+
+cdef inline void assign_hard(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
+    """Argmax; a tie keeps the old label, so that a finished fit stays put."""
+    cdef int B = job.B, n, k, old, W = job.tiles.width
+    cdef double best, kept
+    cdef double *s = buf.s
+    cdef double *n_k = buf.table
+    job.tiles.best_score(s, job.K, B, buf.lse, buf.index)
+    for k in range(job.KP + 1):
+        buf.start[k] = 0
+    for n in range(rows):
+        k = <int> buf.index[n]
+        if job.labels_in != NULL:
+            old = job.labels_in[row + n]
+            if old >= 0 and old != k:
+                best = buf.lse[n]
+                kept = s[<size_t> old * B + n]
+                if best - kept <= 1e-12 * fmax(1.0, fabs(best)):
+                    k = old
+                    buf.lse[n] = kept
+                    buf.index[n] = k
+                else:
+                    buf.sums[1] += 1.0
+            elif old < 0:
+                buf.sums[1] += 1.0
+        buf.start[k + 1] += 1
+        buf.sums[0] += buf.w[n] * buf.lse[n]
+        n_k[k * W] += buf.w[n]
+    for k in range(job.KP):
+        buf.start[k + 1] += buf.start[k]
+    memset(s, 0, <size_t> job.KP * B * sizeof(double))
+    for n in range(rows):
+        k = <int> buf.index[n]
+        s[<size_t> k * B + n] = buf.w[n]
+        buf.order[buf.start[k]] = n
+        buf.start[k] += 1
+    for k in range(job.KP, 0, -1):      # filling moved each start to its end
+        buf.start[k] = buf.start[k - 1]
+    buf.start[0] = 0
+
+
+cdef inline void assign_draw(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
+    """A component by inverse CDF for every unit of weight, with the caller's uniforms."""
+    cdef int B = job.B, n, k, W = job.tiles.width
+    cdef double u, total
+    cdef double *s = buf.s
+    cdef double *n_k = buf.table
+    cdef Py_ssize_t t
+    for n in range(rows):
+        total = 0.0
+        for k in range(job.K):           # cumulative responsibilities, scaled to end at one
+            total += s[<size_t> k * B + n]
+            s[<size_t> k * B + n] = total
+        for t in range(job.uniform_start[row + n], job.uniform_start[row + n + 1]):
+            u = job.uniforms[t] * total
+            k = 0
+            while k < job.K - 1 and s[<size_t> k * B + n] <= u:
+                k += 1
+            buf.index[n] = k
+            n_k[k * W] += 1.0
+            buf.z[<size_t> k * B + n] += 1.0
+    memcpy(s, buf.z, <size_t> job.KP * B * sizeof(double))
+
+
+cdef inline void collect(Job *job, Buffers *buf, Collector *c, int rows) noexcept nogil:
+    cdef int B = job.B, W = job.tiles.width, K = job.K, k, j, t, count, padded
+    cdef const double *x
+    cdef const double *f
+    cdef const double *r
+    cdef double *table = buf.table + c.table
+    cdef double *at
+    cdef double *gathered = buf.xr + <size_t> job.wide * B
+    cdef int *members
+    if c.kind == LINEAR:
+        f = buf.x + <size_t> c.column * B
+        if job.features[c.features].map != tl.MAP_IDENTITY:
+            f = buf.features + job.features[c.features].at * B
+        job.tiles.linear_sums(f, c.width, buf.s, job.KP, table, B)
+        return
+    x = buf.x + <size_t> c.column * B
+    if c.kind == WIDE:
+        for j in range(c.d):
+            for t in range(rows):
+                buf.xr[<size_t> t * c.width + j] = x[<size_t> j * B + t]
+    for k in range(K):
+        at = table + k * c.table_k
+        r = buf.s + <size_t> k * B
+        count = rows
+        if job.assign == HARD:
+            # one component a row: gather its members, so that a hard pass costs 1 / K of a soft one
+            members = buf.order + buf.start[k]
+            count = buf.start[k + 1] - buf.start[k]
+            if count == 0:
+                continue
+        if c.kind == WIDE:
+            if job.assign == HARD:
+                for t in range(count):
+                    buf.lse[t] = r[members[t]]
+                    memcpy(gathered + <size_t> t * c.width, buf.xr + <size_t> members[t] * c.width,
+                           c.width * sizeof(double))
+                job.tiles.wide_sums(gathered, count, c.width, c.mean + k * c.width, buf.lse,
+                                    buf.z, buf.rz, at, at + c.width)
+            else:
+                job.tiles.wide_sums(buf.xr, count, c.width, c.mean + k * c.width, r, buf.z, buf.rz, at, at + c.width)
+            continue
+        padded = B
+        if job.assign == HARD:
+            padded = (count + W - 1) // W * W
+            for j in range(c.width):
+                for t in range(padded):
+                    if j < c.d and t < count:
+                        buf.z[j * padded + t] = x[<size_t> j * B + members[t]] - c.mean[k * c.d + j]
+                        buf.rz[j * padded + t] = buf.z[j * padded + t] * r[members[t]]
+                    else:
+                        buf.z[j * padded + t] = 0.0
+                        buf.rz[j * padded + t] = 0.0
+        else:
+            memset(buf.z + <size_t> c.d * B, 0, <size_t> (c.width - c.d) * B * sizeof(double))
+            memset(buf.rz + <size_t> c.d * B, 0, <size_t> (c.width - c.d) * B * sizeof(double))
+            job.tiles.centre(x, c.d, c.mean + k * c.d, r, B, buf.z, buf.rz)
+        job.tiles.first_sums(buf.rz, c.width, at, padded)
+        if c.kind == FULL:
+            job.tiles.full_sums(buf.z, buf.rz, c.width, at + c.width * W, padded)
+        else:
+            job.tiles.diag_sums(buf.z, buf.rz, c.width, at + c.width * W, padded)
+
+
+cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
+    cdef int B = job.B, i, n, k
+    cdef const double *f
+    cdef Scorer *sc
+    cdef Features *fm
+    if job.is_float:
+        load(<const float *> job.x + row * job.row_stride, job.row_stride, job.column_stride,
+             job.origin, job.inv_scale, rows, job.d, B, buf.x)
+    else:
+        load(<const double *> job.x + row * job.row_stride, job.row_stride, job.column_stride,
+             job.origin, job.inv_scale, rows, job.d, B, buf.x)
+    for n in range(B):
+        buf.w[n] = 0.0 if n >= rows else (1.0 if job.weight == NULL else job.weight[row + n])
+    for i in range(job.n_features):
+        fm = &job.features[i]
+        if fm.map != tl.MAP_IDENTITY:
+            job.tiles.features(fm.map, buf.x + <size_t> fm.column * B, fm.d, buf.features + fm.at * B, B)
+    start_scores(job, buf, row, rows)
+    for i in range(job.n_scorers):
+        sc = &job.scorers[i]
+        if sc.kind == LINEAR:
+            fm = &job.features[sc.features]
+            f = buf.x + <size_t> sc.column * B
+            if fm.map != tl.MAP_IDENTITY:
+                f = buf.features + fm.at * B
+            job.tiles.linear_scores(f, fm.m, sc.factor, job.KP, buf.s, B)
+        elif sc.kind == FULL:
+            job.tiles.full_scores(buf.x + <size_t> sc.column * B, sc.d, sc.mean, sc.factor, sc.stride, job.K,
+                                  buf.s, B, buf.z)
+        else:
+            job.tiles.diag_scores(buf.x + <size_t> sc.column * B, sc.d, sc.mean, sc.factor, job.K, buf.s, B)
+    if job.scores != NULL:
+        for n in range(rows):
+            for k in range(job.K):
+                job.scores[(row + n) * job.K + k] = buf.s[<size_t> k * B + n]
+    if job.assign == HARD:
+        assign_hard(job, buf, row, rows)
+    else:
+        if job.assign == DRAW:
+            memset(buf.z, 0, <size_t> job.KP * B * sizeof(double))
+        elif job.labels != NULL:
+            job.tiles.best_score(buf.s, job.K, B, buf.lse, buf.index)
+        # a draw counts its own n_k: the soft ones go to a spare place
+        buf.sums[0] += job.tiles.assign_soft(buf.s, job.K, buf.w, B, buf.lse,
+                                             buf.table if job.assign == SOFT else buf.rz)
+        if job.resp != NULL:
+            for n in range(rows):
+                for k in range(job.K):
+                    job.resp[(row + n) * job.K + k] = buf.s[<size_t> k * B + n]
+        if job.assign == DRAW:
+            assign_draw(job, buf, row, rows)
+    if job.labels != NULL:
+        for n in range(rows):
+            job.labels[row + n] = <int32_t> buf.index[n]
+    if job.lse != NULL:
+        memcpy(job.lse + row, buf.lse, rows * sizeof(double))
+    for i in range(job.n_collectors):
+        collect(job, buf, &job.collectors[i], rows)
+
+
+cdef inline void flush(Job *job, Buffers *buf) noexcept nogil:
+    """Turn the chunk's table of vectors into plain sums."""
+    cdef int W = job.tiles.width, i, j, k, a, b
+    cdef Collector *c
+    cdef double *t
+    cdef double *out
+    for k in range(job.K):
+        buf.sums[2 + k] = job.tiles.lane_sum(buf.table + k * W)
+    for i in range(job.n_collectors):
+        c = &job.collectors[i]
+        for k in range(job.K):
+            out = buf.sums + c.sums + k * c.sums_k
+            t = buf.table + c.table + k * c.table_k
+            if c.kind == LINEAR:
+                t = buf.table + c.table + (<size_t> (k // 4 * 4) * c.width + 4 * (k % 4)) * W
+                for j in range(c.d):
+                    out[j] = job.tiles.lane_sum(t + (j // 4 * 16 + j % 4) * W)
+                continue
+            if c.kind == WIDE:
+                memcpy(out, t, c.d * sizeof(double))
+                out += c.d
+                t += c.width
+                for a in range(c.d):
+                    memcpy(out, t + <size_t> a * c.width, (a + 1) * sizeof(double))
+                    out += a + 1
+                continue
+            for j in range(c.d):
+                out[j] = job.tiles.lane_sum(t + j * W)
+            out += c.d
+            t += c.width * W
+            if c.kind == DIAG:
+                for j in range(c.d):
+                    out[j] = job.tiles.lane_sum(t + j * W)
+                continue
+            for a in range(c.d):
+                for b in range(a + 1):
+                    j = (a // 4) * (a // 4 + 1) // 2 + b // 4
+                    out[b] = job.tiles.lane_sum(t + (16 * j + 4 * (a % 4) + b % 4) * W)
+                out += a + 1

@@ -1,0 +1,126 @@
+"""What a pass works on: the parts, the row state and the buffers of a thread."""
+
+from libc.stdint cimport int32_t
+from libc.stdlib cimport calloc, free, malloc
+
+from skem._kernels cimport _tiles as tl
+
+cdef enum:
+    MAX_PARTS = 64
+    CHUNK_ROWS = 2048     # rows between two commits, where the work per row is light
+    SOFT = 0
+    HARD = 1
+    DRAW = 2
+    LINEAR = 0
+    FULL = 1
+    DIAG = 2
+    WIDE = 3              # full scatter with the columns in vector lanes
+    WIDE_FROM = 32        # ... from this many columns
+
+cdef struct Features:
+    int map, column, d, m          # m features of the d columns from `column`
+    size_t at                      # place in the feature buffer; unused for the identity
+
+cdef struct Scorer:
+    int kind, features, column, d
+    const double *mean
+    const double *factor           # packed weights, packed triangles or (K, d)
+    size_t stride
+
+cdef struct Collector:
+    int kind, features, column, d, width   # width: columns or features padded for the tiles
+    const double *mean
+    size_t table, table_k          # place in the table of vectors, and length a component
+    size_t sums, sums_k            # place in the flat sums, and length a component
+
+cdef struct Job:
+    const tl.tile_set *tiles
+    Py_ssize_t n, chunk_rows, last_chunk
+    int d, K, KP, B, assign, is_float, n_features, n_scorers, n_collectors, wide
+    const char *x
+    Py_ssize_t row_stride, column_stride
+    const double *origin
+    const double *inv_scale
+    const double *weight
+    const double *log_weights
+    const double *log_prior        # (n, K) or NULL
+    const int32_t *codes           # the only component allowed to a row, -1 for any; or NULL
+    const int32_t *labels_in
+    const double *uniforms
+    const Py_ssize_t *uniform_start
+    int32_t *labels
+    double *lse
+    double *resp
+    double *scores
+    Features features[MAX_PARTS]
+    Scorer scorers[MAX_PARTS]
+    Collector collectors[MAX_PARTS]
+    size_t feature_rows, table_size, sums_size, z_size
+    double *total
+    long ticket, turn
+    int failed
+
+cdef struct Buffers:
+    double *all                    # the one allocation behind the rest
+    double *x                      # (d + 4, B)
+    double *features
+    double *s                      # (KP, B): scores, then weighted responsibilities
+    double *w
+    double *lse
+    double *index
+    double *z
+    double *rz
+    double *xr                     # (B, width) row-major for wide collectors, twice: all rows, one component's
+    double *table
+    double *sums
+    int *order                     # rows of the block sorted by label
+    int *start
+
+
+cdef inline size_t align_doubles(size_t n) noexcept nogil:
+    return (n + 7) & ~<size_t>7
+
+
+cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
+    cdef size_t B = job.B
+    cdef size_t sizes[11]
+    cdef size_t total = 8, i
+    cdef double *p
+    sizes[0] = align_doubles((job.d + 4) * B)
+    sizes[1] = align_doubles(job.feature_rows * B)
+    sizes[2] = align_doubles(job.KP * B)
+    sizes[3] = B
+    sizes[4] = B
+    sizes[5] = B
+    sizes[6] = align_doubles(job.z_size)
+    sizes[7] = align_doubles(job.z_size)
+    sizes[8] = align_doubles(2 * job.wide * B)
+    sizes[9] = align_doubles(job.table_size)
+    sizes[10] = align_doubles(job.sums_size)
+    for i in range(11):
+        total += sizes[i]
+    buf.all = <double *> calloc(total, sizeof(double))
+    buf.order = <int *> malloc((B + job.KP + 1) * sizeof(int))
+    if buf.all == NULL or buf.order == NULL:
+        free(buf.all)
+        free(buf.order)
+        return 0
+    buf.start = buf.order + B
+    p = <double *> ((<size_t> buf.all + 63) & ~<size_t>63)
+    buf.x = p
+    buf.features = buf.x + sizes[0]
+    buf.s = buf.features + sizes[1]
+    buf.w = buf.s + sizes[2]
+    buf.lse = buf.w + sizes[3]
+    buf.index = buf.lse + sizes[4]
+    buf.z = buf.index + sizes[5]
+    buf.rz = buf.z + sizes[6]
+    buf.xr = buf.rz + sizes[7]
+    buf.table = buf.xr + sizes[8]
+    buf.sums = buf.table + sizes[9]
+    return 1
+
+
+cdef inline void free_buffers(Buffers *buf) noexcept nogil:
+    free(buf.all)
+    free(buf.order)
