@@ -109,7 +109,7 @@ class Source:
             scorers.append((part, 0, d))
             log_weights = log_weights + part.offset
         if collect:
-            collectors.append((collector or family.collector(theta), 0, d))
+            collectors.append((collector or family.collector(theta, part), 0, d))
         score, moved, n_k, sums = run_pass(
             self.X, summary.origin, summary.scale, n_components, log_weights, scorers, collectors,
             assign=assign, sample_weight=weight, **rows,

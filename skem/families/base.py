@@ -64,9 +64,9 @@ class Family(BaseEstimator):
         """How a pass scores a row: a `Linear` or `Centred` part."""
         return Linear(self.feature_map, *self.natural(theta))
 
-    def collector(self, theta):
-        """Which sums a pass collects; the scorer's own by default."""
-        return self.scorer(theta)
+    def collector(self, theta, part):
+        """Which sums a pass collects; those of `part`, its scorer at theta, by default."""
+        return part
 
     def origin_collector(self, mean, n_components):
         """Which sums a pass collects where there is no theta yet.

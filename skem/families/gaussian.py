@@ -1,6 +1,7 @@
 """Multivariate Gaussian components."""
 
 import numbers
+from functools import cache
 
 import numpy as np
 from scipy.special import gammaln
@@ -19,6 +20,12 @@ LINEAR_REACH = 1e-11 / np.finfo(np.float64).eps
 LINEAR_COLUMNS = 32
 
 NAMED_PRIORS = ("default", "kurihara", "mclust")
+
+
+@cache
+def lower_triangle(d):
+    """Row and column numbers of the lower triangle, in the order of the feature map "x_pairs"."""
+    return np.tril_indices(d)
 
 
 class Gaussian(Family):
@@ -172,7 +179,7 @@ class Gaussian(Family):
         offset = offset - 0.5 * reach
         if structure.name == "full":
             precision = np.swapaxes(factor, 1, 2) @ factor
-            rows, columns = np.tril_indices(d)
+            rows, columns = lower_triangle(d)
             pairs = -precision[:, rows, columns]
             pairs[:, rows == columns] *= 0.5
             linear = np.einsum("kij,kj->ki", precision, mean)
@@ -194,7 +201,7 @@ class Gaussian(Family):
             first, features = sums["features"][:, :d], sums["features"][:, d:]
             mean = first / safe
             if structure.name == "full":
-                rows, columns = np.tril_indices(d)
+                rows, columns = lower_triangle(d)
                 second = np.empty((len(n_k), d, d))
                 second[:, rows, columns] = features
                 second[:, columns, rows] = features
