@@ -1,7 +1,10 @@
 """Every private or experimental import from scikit-learn, in one place."""
 
-from threadpoolctl import ThreadpoolController
+import os
+import threading
+from contextlib import contextmanager
 
+import numpy as np
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -10,27 +13,44 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from sklearn.utils.validation import _check_sample_weight
+from threadpoolctl import ThreadpoolController
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # scikit-learn < 1.9 has no callbacks
-    with_callbacks = None
 
     class CallbackSupportMixin:
         """Stand-in without any method."""
 
+    def with_callbacks(method):
+        """Return the method as it is."""
+        return method
+
 
 _CALLBACK_ATTRIBUTES = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
-_controller = None
 
 
-def keep_callback_attributes(attributes):
-    """Return what a fit's callbacks still need for their teardown."""
-    return {name: attributes[name] for name in _CALLBACK_ATTRIBUTES if name in attributes}
+@contextmanager
+def unchanged_on_failure(estimator):
+    """Context that leaves every attribute of `estimator` as it was where its body fails or is interrupted.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+    """
+    before = dict(estimator.__dict__)
+    try:
+        yield
+    except BaseException:
+        # what scikit-learn still needs to tear callbacks down, and deletes itself, stays; one assignment, so that
+        # a second interrupt finds the old state or the new one and nothing between
+        kept = {name: vars(estimator)[name] for name in _CALLBACK_ATTRIBUTES if name in vars(estimator)}
+        estimator.__dict__ = before | kept
+        raise
 
 
 def check_sample_weight(sample_weight, X):
-    """Validate weights: one a row, >= 0, not all zero.
+    """Validate weights: one a row, finite and >= 0, not all zero.
 
     Parameters
     ----------
@@ -40,19 +60,70 @@ def check_sample_weight(sample_weight, X):
     Returns
     -------
     sample_weight : float64 ndarray of shape (n_samples,)
+        C-contiguous.
+
+    Raises
+    ------
+    ValueError
+        Where one of these rules is broken.
     """
-    weight = _check_sample_weight(sample_weight, X, dtype="float64", ensure_non_negative=True)
-    if not weight.any():
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    with np.errstate(over="ignore"):
+        total = weight.sum()
+    if not total > 0:
         raise ValueError("sample_weight is zero for every row; at least one must be positive")
-    return weight
+    if not np.isfinite(total):
+        raise ValueError("sample_weight sums to infinity; divide it by its maximum")
+    return np.ascontiguousarray(weight)
 
 
+class _BlasLimit:
+    """The process-wide limit of BLAS threads, shared by the fits that run at the same time.
+
+    Each fit restoring the number that it had found would let the last one out restore the limit of another.
+    """
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.controller = None
+        self.limiter = None
+        self.depth = 0
+
+    def enter(self):
+        with self.lock:
+            if self.controller is None:
+                self.controller = ThreadpoolController()
+            if self.depth == 0:
+                self.limiter = self.controller.limit(limits=1, user_api="blas")
+            self.depth += 1
+
+    def leave(self):
+        with self.lock:
+            self.depth -= 1
+            if self.depth == 0:
+                self.limiter.restore_original_limits()
+
+
+_blas_limit = _BlasLimit()
+
+
+def _unlock_after_fork():
+    # the thread that may have held the lock does not live in the child
+    _blas_limit.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_after_fork)
+
+
+@contextmanager
 def single_blas_thread():
     """Context that holds BLAS at one thread, so that K-sized algebra has the same bits on any machine setting."""
-    global _controller
-    if _controller is None:
-        _controller = ThreadpoolController()
-    return _controller.limit(limits=1, user_api="blas")
+    _blas_limit.enter()
+    try:
+        yield
+    finally:
+        _blas_limit.leave()
 
 
 __all__ = [
@@ -62,8 +133,8 @@ __all__ = [
     "InvalidParameterError",
     "StrOptions",
     "check_sample_weight",
-    "keep_callback_attributes",
     "single_blas_thread",
+    "unchanged_on_failure",
     "validate_parameter_constraints",
     "with_callbacks",
 ]

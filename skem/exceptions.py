@@ -1,4 +1,10 @@
-"""Warnings that skem issues, importable for filters."""
+"""Warnings that skem issues, importable for filters, and the one way to issue them."""
+
+import sys
+import warnings
+
+# Frames of these packages stand between the user's call and the place that warns.
+_BETWEEN = {"skem", "sklearn", "joblib"}
 
 
 class DegenerateComponentWarning(UserWarning):
@@ -7,3 +13,19 @@ class DegenerateComponentWarning(UserWarning):
 
 class FormatVersionWarning(UserWarning):
     """A pickled estimator was written by another version of skem."""
+
+
+def warn(message, category):
+    """Issue a warning that points at the line of the user's code that led to it.
+
+    Parameters
+    ----------
+    message : str
+    category : type
+        Subclass of Warning.
+    """
+    # Python 3.12 has skip_file_prefixes for this; 3.11 has to count frames
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level - 1)

@@ -1,48 +1,48 @@
 """scikit-learn's estimator contract, once for every mixture."""
 
+import copy
 import numbers
 import warnings
+from typing import ClassVar
 
 import numpy as np
-from scipy.special import gammaln, logsumexp
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    ClusterMixin,
-    DensityMixin,
-    TransformerMixin,
-)
+from scipy.special import gammaln
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, DensityMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 import skem
 from skem._compat import (
     CallbackSupportMixin,
-    HasMethods,
     Interval,
+    StrOptions,
     check_sample_weight,
-    keep_callback_attributes,
     single_blas_thread,
+    unchanged_on_failure,
     validate_parameter_constraints,
+    with_callbacks,
 )
 from skem.engine import Source
-from skem.estimators.monitor import Monitor, with_monitor
-from skem.exceptions import DegenerateComponentWarning, FormatVersionWarning
+from skem.estimators.monitor import Monitor
+from skem.estimators.prediction import PredictionMixin, bounded_source, whole_density
+from skem.exceptions import DegenerateComponentWarning, FormatVersionWarning, warn
 from skem.families import Gaussian
+from skem.families.base import Family
 from skem.inference.base import Model
 from skem.inference.online import Seen
 from skem.starts import INITS, is_given, start, theta_from_parameters
 from skem.summary import Summary, summarize
 from skem.weights import LOG_ZERO
 
-# Raised when pickles change shape; older ones are refused with a clear sentence.
+# Raised when pickles change shape; newer ones are refused with a clear sentence.
 FORMAT = 1
-# A query farther out, in internal coordinates, is drawn in along its direction before it is squared.
-FAR = 1e120
+# Address of an estimator's page, "{name}" standing for its name, for the link in notebooks; empty means no link.
+DOC_LINK = ""
 
 
 class BaseMixture(
+    PredictionMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     ClusterMixin,
@@ -52,11 +52,11 @@ class BaseMixture(
 ):
     """Base of the general estimators; subclasses name their algorithm and their weights' prior."""
 
-    _parameter_constraints = {
+    _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(numbers.Integral, 1, None, closed="left")],
-        "family": [HasMethods(["bind", "mle"]), None],
+        "family": [Family, None],
         "n_init": [Interval(numbers.Integral, 1, None, closed="left")],
-        "init": [str, "array-like", dict],
+        "init": [StrOptions(set(INITS)), "array-like", dict],
         "tol": [Interval(numbers.Real, 0, None, closed="left")],
         "max_iter": [Interval(numbers.Integral, 0, None, closed="left")],
         "warm_start": ["boolean"],
@@ -95,12 +95,16 @@ class BaseMixture(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        family = self._family()
-        tags.input_tags.positive_only = family.domain == "counts"
+        # asked for in error messages, too, where family may be anything
+        tags.input_tags.positive_only = getattr(self.family, "domain", None) == "counts"
         tags.input_tags.sparse = False
         return tags
 
     _doc_link_module = "skem"
+    _doc_link_template = DOC_LINK
+
+    def _doc_link_url_param_generator(self):
+        return {"name": type(self).__name__}
 
     @property
     def _n_features_out(self):
@@ -118,41 +122,44 @@ class BaseMixture(
                 f"skem {skem.__version__} reads formats up to {FORMAT}: install the newer one"
             )
         if version is not None and version != skem.__version__:
-            warnings.warn(
+            warn(
                 f"this {type(self).__name__} was pickled by skem {version}; it is read by skem {skem.__version__}, "
                 "fit it again if results differ",
                 FormatVersionWarning,
-                stacklevel=2,
             )
         super().__setstate__(state)
+
+    # -- validation ------------------------------------------------------------------------------
 
     def _family(self):
         return Gaussian() if self.family is None else self.family
 
     def _validate(self, X, reset):
         """Check X against scikit-learn's rules, leaving its memory and its dtype (float32, float64) alone."""
-        return validate_data(
-            self, X, reset=reset, dtype=[np.float64, np.float32], ensure_min_samples=2 if reset else 1, copy=False
+        X = validate_data(
+            self,
+            X,
+            reset=reset,
+            dtype="numeric",
+            ensure_min_samples=2 if reset else 1,
+            copy=False,
         )
+        return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
+
+    def _validate_parameters(self):
+        """Check the estimator's parameters and its family's, each by name."""
+        for part in (self, self._family()):
+            constraints = getattr(part, "_parameter_constraints", None)
+            if constraints:
+                validate_parameter_constraints(constraints, part.get_params(deep=False), type(part).__name__)
 
     def _validate_fit(self, X, sample_weight):
         """X, weights (None where all are 1) and checked parameters of a fit."""
-        validate_parameter_constraints(
-            self._parameter_constraints, self.get_params(deep=False), caller_name=type(self).__name__
-        )
-        family = self._family()
-        if getattr(family, "_parameter_constraints", None):
-            validate_parameter_constraints(
-                family._parameter_constraints, family.get_params(deep=False), caller_name=type(family).__name__
-            )
-        if isinstance(self.init, str) and self.init not in INITS:
-            raise ValueError(f"init={self.init!r} is no start; choose from {INITS}, or give labels, "
-                             "responsibilities or parameters")  # fmt: skip
+        self._validate_parameters()
         X = self._validate(X, reset=True)
-        family.validate(X)
+        self._family().validate(X)
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, X)
-            sample_weight = np.ascontiguousarray(sample_weight, dtype=np.float64)
         n = len(X) if sample_weight is None else np.count_nonzero(sample_weight)
         if n < self.n_components and not self._upper_bound:
             raise ValueError(
@@ -162,7 +169,7 @@ class BaseMixture(
 
     # -- fitting ---------------------------------------------------------------------------------
 
-    @with_monitor
+    @with_callbacks
     def fit(self, X, y=None, sample_weight=None):
         """Fit the mixture.
 
@@ -171,39 +178,40 @@ class BaseMixture(
         X : array-like of shape (n_samples, n_features)
             Rows; float32 and float64 are read as they are, statistics are float64 always.
         y : Ignored
-            Present for scikit-learn's API.
+            Present for scikit-learn's API; callbacks see it.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0: weight 2 equals the row twice, weight 0 its absence.
+            Weights >= 0, not all zero: weight 2 equals the row twice, weight 0 its absence.
 
         Returns
         -------
         self : object
+            The fitted estimator.
 
         Raises
         ------
         ValueError
-            For bad parameters or data, naming the parameter, or the row and column. A fitted object stays as it was.
-        """
-        before = dict(self.__dict__)
-        try:
-            with single_blas_thread():
-                return self._fit(X, sample_weight)
-        except BaseException:
-            # a failed or interrupted fit leaves every attribute as it was
-            kept = keep_callback_attributes(self.__dict__)
-            self.__dict__.clear()
-            self.__dict__.update(before | kept)
-            raise
+            For bad parameters or data, naming the parameter, or the row and column.
+        TypeError
+            Where the family lacks what the algorithm needs, or X is sparse.
 
-    def _fit(self, X, sample_weight):
+        Notes
+        -----
+        A fit that fails or is interrupted leaves the estimator exactly as it was.
+        """
+        with unchanged_on_failure(self), single_blas_thread():
+            self._fit(X, sample_weight, y)
+        return self
+
+    def _fit(self, X, sample_weight, y=None):
+        given_X, given_weight = X, sample_weight
         warm = self.warm_start and hasattr(self, "_theta")
-        if warm and len(self._log_weights) != self.n_components and self.n_components_ != self.n_components:
-            raise ValueError(
-                f"warm_start: the fitted mixture has {self.n_components_} components, n_components="
-                f"{self.n_components}; fit with warm_start=False"
-            )
         old_d = getattr(self, "n_features_in_", None)
         X, sample_weight = self._validate_fit(X, sample_weight)
+        if warm and self._n_components_fitted != self.n_components:
+            raise ValueError(
+                f"warm_start: the mixture was fitted with n_components={self._n_components_fitted}, now it is "
+                f"{self.n_components}; fit with warm_start=False"
+            )
         if warm and old_d != X.shape[1]:
             raise ValueError(f"warm_start: the fitted mixture has {old_d} features, X has {X.shape[1]}")
         family = self._family()
@@ -211,36 +219,58 @@ class BaseMixture(
         algorithm.require(family)
         family = family.bind(summarize(X, sample_weight, family.equivariance))
         source = Source(X, sample_weight, family)
-        n_components = self.n_components
-        model = Model.build(family, self._weights(n_components), n_components, source)
+        model = Model.build(family, self._weights(self.n_components), self.n_components, source)
         seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_init)
-        if warm:
-            seeds = seeds[:1]
-        elif is_given(self.init):
+        if warm or is_given(self.init):
             seeds = seeds[:1]
         best = None
-        monitor = Monitor(self, X, n_starts=len(seeds))
+        monitor = Monitor(
+            self,
+            len(seeds),
+            algorithm.max_reports,
+            lambda fit: self._snapshot(model, source, fit),
+            X=given_X,
+            y=y,
+            metadata=None if given_weight is None else {"sample_weight": given_weight},
+        )
         for run, seed in enumerate(seeds):
-            with monitor.start(run) as report:
-                if warm:
-                    given = self._warm_pass(source, algorithm)
-                else:
-                    given = start(source, n_components, self.init, np.random.default_rng(seed), algorithm.assign)
-                fit = algorithm.run(model, source, self._order_start(algorithm, model, given), report)
+            report = monitor.begin(run)
+            if warm:
+                given = self._warm_pass(source, algorithm)
+            else:
+                given = start(source, self.n_components, self.init, np.random.default_rng(seed), algorithm.assign)
+            fit = algorithm.run(model, source, self._order_start(algorithm, model, given), report)
             if best is None or fit.objective > best.objective:
                 best = fit
+            if monitor.end(fit):
+                break
         self._publish(model, source, best)
-        return self
+        monitor.finish()
 
     def _warm_pass(self, source, algorithm):
         """Statistics under the mixture fitted before, read in the new data's coordinates."""
         attributes = self.family_.attributes(self._theta)
         parameters = {name.rstrip("_"): value for name, value in attributes.items()}
         _, theta = theta_from_parameters(source.family, self.n_components_, parameters)
-        return source.run(self._log_weights, theta, assign=algorithm.assign)
+        # components that were left out keep their place, without weight
+        index = np.arange(self.n_components) % self.n_components_
+        log_weights = np.where(np.arange(self.n_components) < self.n_components_, self._log_weights[index], LOG_ZERO)
+        return source.run(log_weights, theta.take(index), assign=algorithm.assign)
 
     def _order_start(self, algorithm, model, given):
         return algorithm.start(model, given)
+
+    def _snapshot(self, model, source, fit):
+        """Attributes of the estimator as if the fit had ended with `fit`; itself it stays as it is."""
+        if fit.labels is None:
+            labels, state = np.empty(len(source), dtype=np.int32), fit.state
+            source.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
+            fit = fit._replace(labels=labels)
+        twin = copy.copy(self)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            twin._publish(model, source, fit)
+        return vars(twin)
 
     def _publish(self, model, source, fit):
         """Turn the best run into attributes: components that own a row first, those without mass left out."""
@@ -257,6 +287,7 @@ class BaseMixture(
         occupied = int(owned.sum())
         self._warn(model, state, fit, massless)
         self._publish_parameters(model, state, order, Seen(state.stats, state.n_k, model.total_weight))
+        self._n_components_fitted = model.n_components
         self.labels_ = rank[labels]
         self.lower_bound_ = fit.objective / model.total_weight
         self.lower_bounds_ = np.asarray(fit.objectives) / model.total_weight
@@ -294,25 +325,23 @@ class BaseMixture(
         flat = self._flat(model, state)
         if flat.any():
             who = f"components {np.flatnonzero(flat).tolist()} have" if len(flat) > 1 else "the rows as a whole have"
-            warnings.warn(
+            warn(
                 f"{who} data without spread in some direction (few distinct rows, constant or dependent columns): the "
                 "covariance rests on the constraint or the prior there; lower n_components, drop the columns, or use "
                 "MAPMixture",
                 DegenerateComponentWarning,
-                stacklevel=5,
             )
         if massless.any() and not self._upper_bound:
-            warnings.warn(
+            warn(
                 f"{int(massless.sum())} of {model.n_components} components ended without any weight and are left out; "
                 "lower n_components or raise n_init",
                 DegenerateComponentWarning,
-                stacklevel=5,
             )
-        if not fit.converged and self.max_iter > 0:
-            warnings.warn(
+        # a run that a callback has stopped early ends as it was asked to
+        if not fit.converged and fit.n_iter >= self.max_iter > 0:
+            warn(
                 f"{type(self).__name__} did not converge in max_iter={self.max_iter} iterations; raise max_iter or tol",
                 ConvergenceWarning,
-                stacklevel=5,
             )
 
     def fit_predict(self, X, y=None, sample_weight=None):
@@ -321,14 +350,53 @@ class BaseMixture(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Rows.
         y : Ignored
+            Present for scikit-learn's API.
         sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0, not all zero.
 
         Returns
         -------
         labels : int32 ndarray of shape (n_samples,)
+            The attribute `labels_`.
         """
-        return self.fit(X, sample_weight=sample_weight).labels_
+        return self.fit(X, y, sample_weight=sample_weight).labels_
+
+    def fit_transform(self, X, y=None, sample_weight=None):
+        """Fit the mixture and return the rows' responsibilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : Ignored
+            Present for scikit-learn's API.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0, not all zero.
+
+        Returns
+        -------
+        resp : ndarray of shape (n_samples, n_components_)
+            Rows sum to one; of X's dtype.
+        """
+        return self.fit(X, y, sample_weight=sample_weight).transform(X)
+
+    # defined here and not with the other predictions, for scikit-learn wraps it where TransformerMixin is a base
+    def transform(self, X):
+        """Responsibilities as features; the same as `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        resp : ndarray of shape (n_samples, n_components_)
+            Rows sum to one; of X's dtype.
+        """
+        return self.predict_proba(X)
 
     @classmethod
     def from_parameters(cls, *, family=None, **parameters):
@@ -346,248 +414,41 @@ class BaseMixture(
         -------
         mixture : object
             Ready for predict, score, sample and warm_start.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is missing, unknown, of a wrong shape or out of its range.
         """
         family = Gaussian() if family is None else family
-        values = next(np.atleast_2d(value) for name, value in parameters.items() if name != "weights")
-        n_components, d = values.shape
+        mixture = cls(family=family)
+        mixture._validate_parameters()
+        n_components, d = family.shape_of_parameters(parameters)
         ones = np.ones(d)
         summary = Summary(d, 0.0, 0.0 * ones, ones, 0.0 * ones, ones, np.eye(d), np.zeros(d, dtype=bool))
-        summary = family.summary_of_parameters(summary, parameters)
-        mixture = cls(n_components=n_components, family=family)
+        mixture.n_components = mixture.n_components_ = mixture._n_components_fitted = n_components
         mixture.n_features_in_ = d
-        mixture.family_ = family.bind(summary)
+        mixture.family_ = family.bind(family.summary_of_parameters(summary, parameters))
         mixture._log_weights, mixture._theta = theta_from_parameters(mixture.family_, n_components, parameters)
         mixture._posterior = None
         mixture.weights_ = np.exp(np.maximum(mixture._log_weights, LOG_ZERO))
-        mixture.n_components_ = n_components
         for name, value in mixture.family_.attributes(mixture._theta).items():
             setattr(mixture, name, value)
         return mixture
 
-    # -- using a fitted mixture ------------------------------------------------------------------
-
-    def _query(self, X):
-        """Source of validated rows, and how far rows beyond FAR were drawn in (None where none was)."""
-        check_is_fitted(self, "_theta")
-        X = self._validate(X, reset=False)
-        self.family_.validate(X)
-        summary = self.family_.summary_
-        if self.family_.equivariance is None or max(X.max(), -X.min()) < FAR * summary.scale.min():
-            return Source(X, None, self.family_), None
-        # the quadratic term alone decides out there, so direction is all that labels need
-        internal = X / summary.scale - summary.origin / summary.scale
-        shrink = np.maximum(np.abs(internal).max(axis=1) / FAR, 1.0)
-        X = summary.to_user(internal / shrink[:, None])
-        return Source(X, None, self.family_), shrink
-
-    def predict(self, X):
-        """Label each row with its most probable component.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        labels : int32 ndarray of shape (n_samples,)
-        """
-        source, _ = self._query(X)
-        labels = np.empty(len(source), dtype=np.int32)
-        source.run(self._log_weights, self._theta, collect=False, assign="hard", labels=labels)
-        return labels
-
-    def predict_proba(self, X):
-        """Responsibility of each component for each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        resp : ndarray of shape (n_samples, n_components_)
-            Rows sum to one; of X's dtype.
-        """
-        source, _ = self._query(X)
-        resp = np.empty((len(source), self.n_components_))
-        source.run(self._log_weights, self._theta, collect=False, resp=resp)
-        return resp.astype(source.X.dtype, copy=False)
-
-    def predict_log_proba(self, X):
-        """Log responsibilities, finite wherever a float can hold them.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        log_resp : ndarray of shape (n_samples, n_components_)
-        """
-        source, _ = self._query(X)
-        scores, lse = np.empty((len(source), self.n_components_)), np.empty(len(source))
-        source.run(self._log_weights, self._theta, collect=False, scores=scores, lse=lse)
-        return (scores - lse[:, None]).astype(source.X.dtype, copy=False)
-
-    def transform(self, X):
-        """Responsibilities as features; the same as `predict_proba`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        resp : ndarray of shape (n_samples, n_components_)
-        """
-        return self.predict_proba(X)
-
-    def fit_transform(self, X, y=None, sample_weight=None):
-        """Fit the mixture and return the rows' responsibilities.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : Ignored
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        resp : ndarray of shape (n_samples, n_components_)
-        """
-        return self.fit(X, sample_weight=sample_weight).transform(X)
-
-    def score_samples(self, X):
-        """Log density of each row.
-
-        The plug-in density for point estimates, the posterior predictive where theta is kept as a distribution.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        log_density : ndarray of shape (n_samples,)
-        """
-        source, shrink = self._query(X)
-        density = np.empty(len(source))
-        if self._predictive and self._posterior is not None:
-            log_weights = np.log(self.weights_)
-            for rows in source.blocks():
-                internal = self.family_.summary_.to_internal(source.X[rows])
-                scores = self.family_.log_predictive(self._posterior, internal)
-                density[rows] = logsumexp(scores + log_weights, axis=1)
-        else:
-            source.run(self._log_weights, self._theta, collect=False, lse=density)
-        for rows in source.blocks():
-            density[rows] += self.family_.log_base_measure(source.X[rows])
-        density -= self.family_.summary_.log_jacobian
-        if shrink is not None:
-            with np.errstate(over="ignore"):
-                density = np.maximum(density * np.where(shrink > 1.0, shrink**2, 1.0), -np.finfo(np.float64).max)
-        return density
-
-    def score(self, X, y=None, sample_weight=None):
-        """Weighted mean of the rows' log densities.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : Ignored
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        log_density : float
-        """
-        density = self.score_samples(X)
-        if sample_weight is None:
-            return float(density.mean())
-        return float(np.average(density, weights=check_sample_weight(sample_weight, X)))
-
-    def sample(self, n_samples=1, random_state=None):
-        """Draw rows from the mixture with its point or expected parameters.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-        random_state : int, RandomState instance or None, default=None
-            None means the estimator's own `random_state`; with an integer there every call draws the same rows.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-        labels : int32 ndarray of shape (n_samples,)
-            Component of each row; rows come sorted by it.
-        """
-        check_is_fitted(self, "_theta")
-        if not isinstance(n_samples, numbers.Integral) or n_samples < 1:
-            raise ValueError(f"n_samples={n_samples!r} must be a whole number from 1 up")
-        seed = self.random_state if random_state is None else random_state
-        rng = np.random.default_rng(check_random_state(seed).randint(np.iinfo(np.int32).max))
-        counts = rng.multinomial(n_samples, self.weights_ / self.weights_.sum())
-        labels = np.repeat(np.arange(self.n_components_, dtype=np.int32), counts)
-        return self.family_.sample(self._theta, counts, rng), labels
-
-    def _n_parameters(self):
-        """Number of free parameters, the weights included."""
-        return self.family_.n_parameters(self.n_features_in_, self.n_components_) + self.n_components_ - 1
-
-    def _criterion(self, X, sample_weight):
-        """Minus twice the log-likelihood, and the total weight."""
-        weight = np.ones(len(X)) if sample_weight is None else check_sample_weight(sample_weight, X)
-        return -2.0 * float(weight @ self.score_samples(X)), float(weight.sum())
-
-    def bic(self, X, sample_weight=None):
-        """Bayesian information criterion, the lower the better: -2 log-likelihood + parameters x log(weight).
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        bic : float
-        """
-        deviance, weight = self._criterion(X, sample_weight)
-        return deviance + self._n_parameters() * np.log(weight)
-
-    def aic(self, X, sample_weight=None):
-        """Akaike information criterion, the lower the better: -2 log-likelihood + 2 parameters.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        aic : float
-        """
-        return self._criterion(X, sample_weight)[0] + 2.0 * self._n_parameters()
-
-    def icl(self, X, sample_weight=None):
-        """Integrated completed likelihood in its BIC form, the lower the better.
-
-        BIC - 2 sum log of each row's largest responsibility (Biernacki, Celeux & Govaert 2000), as in mclust with the
-        sign turned round.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        icl : float
-        """
-        best = self.predict_log_proba(X).max(axis=1)
-        weight = np.ones(len(best)) if sample_weight is None else check_sample_weight(sample_weight, X)
-        return self.bic(X, sample_weight) - 2.0 * float(weight @ best)
-
 
 def label_free_term(n_components, n_occupied):
-    """Log of the number of labellings of one partition: log K! / (K - K_occupied)!."""
+    """Log of the number of labellings of one partition: log K! / (K - K_occupied)!.
+
+    Parameters
+    ----------
+    n_components, n_occupied : int
+
+    Returns
+    -------
+    term : float
+    """
     return float(gammaln(n_components + 1.0) - gammaln(n_components - n_occupied + 1.0))
+
+
+__all__ = ["BaseMixture", "bounded_source", "label_free_term", "whole_density"]

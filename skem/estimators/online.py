@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skem._compat import check_sample_weight, single_blas_thread
+from skem._compat import check_sample_weight, single_blas_thread, unchanged_on_failure
 from skem.engine import Source
 from skem.inference.base import Model
 from skem.inference.online import online_step
@@ -35,20 +35,14 @@ class OnlineMixin:
         """
         if not hasattr(self, "_seen"):
             return self.fit(X, sample_weight=sample_weight)
-        before = dict(self.__dict__)
-        try:
-            with single_blas_thread():
-                return self._partial_fit(X, sample_weight)
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
+        with unchanged_on_failure(self), single_blas_thread():
+            return self._partial_fit(X, sample_weight)
 
     def _partial_fit(self, X, sample_weight):
         X = self._validate(X, reset=False)
         self.family_.validate(X)
         if sample_weight is not None:
-            sample_weight = np.ascontiguousarray(check_sample_weight(sample_weight, X))
+            sample_weight = check_sample_weight(sample_weight, X)
         algorithm = self._algorithm()
         source = Source(X, sample_weight, self.family_)
         model = Model.build(self.family_, self._weights(self.n_components_), self.n_components_, source)

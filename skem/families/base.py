@@ -110,6 +110,27 @@ class Family(BaseEstimator):
         """
         return np.zeros(stats.n_components, dtype=bool)
 
+    #: the public parameter of shape (n_components, n_features), as `parameters` takes it
+    location = None
+
+    def shape_of_parameters(self, parameters):
+        """Read n_components and n_features off public parameters.
+
+        Parameters
+        ----------
+        parameters : dict
+
+        Returns
+        -------
+        n_components, n_features : int
+        """
+        if self.location not in parameters:
+            raise ValueError(f"{type(self).__name__}() is built from {self.location}, got {sorted(parameters)}")
+        shape = np.shape(parameters[self.location])
+        if len(shape) != 2 or 0 in shape:
+            raise ValueError(f"{self.location} must have shape (n_components, n_features), got {shape}")
+        return shape
+
     def summary_of_parameters(self, summary, attributes):
         """Coordinates for a mixture built from parameters alone; `summary` is the identity's.
 

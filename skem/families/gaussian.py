@@ -72,6 +72,7 @@ class Gaussian(Family):
     """
 
     domain = "real"
+    location = "means"
     n_start_passes = 2
 
     _parameter_constraints = {

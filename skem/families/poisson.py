@@ -43,6 +43,7 @@ class Poisson(Family):
     feature_map = "x"
     collapsed_kind = "poisson"
     domain = "counts"
+    location = "rates"
     accepts_sparse = True
 
     _parameter_constraints = {

@@ -1,0 +1,333 @@
+"""What a fitted mixture answers: labels, responsibilities, densities, criteria and new rows."""
+
+import numbers
+
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skem._compat import check_sample_weight
+from skem.engine import Source
+from skem.weights import safe_log
+
+# A query farther out than 2 ** FAR, in internal coordinates, is drawn in before it is squared.
+FAR = 400
+# How much nearer a second look is taken, where the density falls off by a power of the distance.
+LOOK = 200
+
+
+class DrawnIn:
+    """Rows of a query so far out that their squares overflow, and by how much each is drawn in.
+
+    Out there the quadratic term decides alone, so the direction from the origin is all that labels need.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    summary : Summary
+
+    Attributes
+    ----------
+    rows : intp ndarray of shape (m,)
+    halvings : int ndarray of shape (m,)
+        Rows are drawn in by the factor 2 ** halvings.
+    """
+
+    def __init__(self, X, summary):
+        self.origin = summary.origin
+        unit = np.frexp(summary.scale)[1]
+        # halves, since the difference of two finite numbers may overflow
+        reach = np.maximum(np.abs(X.max(axis=0) / 2 - self.origin / 2), np.abs(X.min(axis=0) / 2 - self.origin / 2))
+        if (np.frexp(reach)[1] - unit).max() < FAR:
+            self.rows = self.halvings = np.zeros(0, dtype=np.intp)
+            return
+        half = X.astype(np.float64) / 2 - self.origin / 2
+        exponent = np.where(half == 0.0, np.iinfo(np.int32).min // 2, np.frexp(half)[1] - unit).max(axis=1)
+        self.rows = np.flatnonzero(exponent >= FAR)
+        self.halvings = exponent[self.rows] - FAR
+        self.half = half[self.rows]
+
+    def near(self, extra=0):
+        """Return the far rows drawn in, by 2 ** extra more than needed."""
+        return self.origin + np.ldexp(self.half, 1 - extra - self.halvings[:, None])
+
+    def stretch(self, value):
+        """Return quadratic terms (m,) or (m, K) of the far rows at their true distance, the lowest float at least."""
+        halvings = self.halvings.reshape((-1,) + (1,) * (value.ndim - 1))
+        with np.errstate(over="ignore"):
+            return np.maximum(np.ldexp(value, 2 * halvings), -np.finfo(np.float64).max)
+
+
+def bounded_source(X, family):
+    """Source of query rows, those too far out drawn in.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+    family : Family
+        Bound.
+
+    Returns
+    -------
+    source : Source
+        Of X's dtype.
+    drawn : DrawnIn or None
+        None where no row is too far out.
+    """
+    drawn = None if family.equivariance is None else DrawnIn(X, family.summary_)
+    if drawn is None or not len(drawn.rows):
+        return Source(X, None, family), None
+    X = X.copy()
+    X[drawn.rows] = drawn.near()
+    return Source(X, None, family), drawn
+
+
+def whole_density(source, density, drawn=None):
+    """Complete log densities of a pass: base measure, Jacobian, and the true distance of rows drawn in.
+
+    Parameters
+    ----------
+    source : Source
+    density : ndarray of shape (n_samples,)
+        Log sum exp of a pass; overwritten.
+    drawn : DrawnIn, default=None
+        Given where the density falls off as a Gaussian does.
+
+    Returns
+    -------
+    density : ndarray of shape (n_samples,)
+        In the user's units; the lowest float stands for all below.
+    """
+    family = source.family
+    for rows in source.blocks():
+        density[rows] += family.log_base_measure(source.X[rows])
+    density -= family.summary_.log_jacobian
+    if drawn is not None:
+        density[drawn.rows] = drawn.stretch(density[drawn.rows])
+    return density
+
+
+class PredictionMixin:
+    """Methods of a fitted mixture that take rows and change nothing."""
+
+    def _query(self, X):
+        """Source of validated rows, and the `DrawnIn` of those too far out (or None)."""
+        check_is_fitted(self, "_theta")
+        X = self._validate(X, reset=False)
+        self.family_.validate(X)
+        return bounded_source(X, self.family_)
+
+    def predict(self, X):
+        """Label each row with its most probable component.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        labels : int32 ndarray of shape (n_samples,)
+            Positions in `weights_`.
+        """
+        source, _ = self._query(X)
+        labels = np.empty(len(source), dtype=np.int32)
+        source.run(self._log_weights, self._theta, collect=False, assign="hard", labels=labels)
+        return labels
+
+    def predict_proba(self, X):
+        """Responsibility of each component for each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, however far from the data.
+
+        Returns
+        -------
+        resp : ndarray of shape (n_samples, n_components_)
+            Rows sum to one; of X's dtype.
+        """
+        source, _ = self._query(X)
+        resp = np.empty((len(source), self.n_components_))
+        source.run(self._log_weights, self._theta, collect=False, resp=resp)
+        return resp.astype(source.X.dtype, copy=False)
+
+    def predict_log_proba(self, X):
+        """Log responsibilities, finite even where the responsibilities are zero.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, however far from the data.
+
+        Returns
+        -------
+        log_resp : ndarray of shape (n_samples, n_components_)
+            Of X's dtype, the lowest number of which stands for all below.
+        """
+        source, drawn = self._query(X)
+        scores, lse = np.empty((len(source), self.n_components_)), np.empty(len(source))
+        source.run(self._log_weights, self._theta, collect=False, scores=scores, lse=lse)
+        log_resp = scores - lse[:, None]
+        if drawn is not None:
+            # ties are no matter of distance; what else differs at this distance is the quadratic term
+            far = log_resp[drawn.rows]
+            log_resp[drawn.rows] = np.where(far < -np.exp2(FAR), drawn.stretch(far), far)
+        dtype = source.X.dtype
+        return np.maximum(log_resp, np.finfo(dtype).min).astype(dtype, copy=False)
+
+    def _predictive_density(self, source):
+        """Log posterior predictive density of a source's rows, in the user's units."""
+        family, density = self.family_, np.empty(len(source))
+        log_weights = safe_log(self.weights_)
+        for rows in source.blocks():
+            internal = family.summary_.to_internal(source.X[rows])
+            density[rows] = logsumexp(family.log_predictive(self._posterior, internal) + log_weights, axis=1)
+        return whole_density(source, density)
+
+    def score_samples(self, X):
+        """Log density of each row.
+
+        The plug-in density for point estimates, the posterior predictive where theta is kept as a distribution.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, however far from the data.
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            In the user's units; the lowest float stands for all below.
+        """
+        source, drawn = self._query(X)
+        if not self._predictive or self._posterior is None:
+            density = np.empty(len(source))
+            source.run(self._log_weights, self._theta, collect=False, lse=density)
+            return whole_density(source, density, drawn)
+        density = self._predictive_density(source)
+        if drawn is not None:
+            # a power of the distance: its slope in the logarithm, seen between two points, leads on
+            far = density[drawn.rows]
+            nearer = self._predictive_density(Source(drawn.near(LOOK), None, self.family_))
+            density[drawn.rows] = far + (far - nearer) * (drawn.halvings / LOOK)
+        return density
+
+    def score(self, X, y=None, sample_weight=None):
+        """Weighted mean of the rows' log densities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : Ignored
+            Present for scikit-learn's API.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0, not all zero; None means 1 for each row.
+
+        Returns
+        -------
+        log_density : float
+            Log density per unit of weight.
+        """
+        density, weight = self._weighted_density(X, sample_weight)
+        return float(weight @ density / weight.sum())
+
+    def _weighted_density(self, X, sample_weight):
+        """Log density and weight of each row."""
+        density = self.score_samples(X)
+        return density, np.ones(len(density)) if sample_weight is None else check_sample_weight(sample_weight, density)
+
+    def _n_parameters(self):
+        """Count the free parameters, the weights included."""
+        return self.family_.n_parameters(self.n_features_in_, self.n_components_) + self.n_components_ - 1
+
+    def bic(self, X, sample_weight=None):
+        """Bayesian information criterion, the lower the better: -2 log-likelihood + parameters x log(total weight).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, those of the fit as a rule.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0, not all zero; None means 1 for each row.
+
+        Returns
+        -------
+        bic : float
+            The criterion (Schwarz 1978).
+        """
+        density, weight = self._weighted_density(X, sample_weight)
+        return float(-2.0 * (weight @ density) + self._n_parameters() * np.log(weight.sum()))
+
+    def aic(self, X, sample_weight=None):
+        """Akaike information criterion, the lower the better: -2 log-likelihood + 2 parameters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, those of the fit as a rule.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0, not all zero; None means 1 for each row.
+
+        Returns
+        -------
+        aic : float
+            The criterion (Akaike 1974).
+        """
+        density, weight = self._weighted_density(X, sample_weight)
+        return float(-2.0 * (weight @ density) + 2.0 * self._n_parameters())
+
+    def icl(self, X, sample_weight=None):
+        """Integrated completed likelihood in its BIC form, the lower the better.
+
+        BIC - 2 sum_n w_n log(largest responsibility of row n), as in mclust with the sign turned round.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, those of the fit as a rule.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0, not all zero; None means 1 for each row.
+
+        Returns
+        -------
+        icl : float
+            The criterion (Biernacki, Celeux & Govaert 2000).
+        """
+        best = self.predict_log_proba(X).max(axis=1).astype(np.float64)
+        weight = np.ones(len(best)) if sample_weight is None else check_sample_weight(sample_weight, best)
+        return float(self.bic(X, sample_weight) - 2.0 * (weight @ best))
+
+    def sample(self, n_samples=1, random_state=None):
+        """Draw rows from the mixture with its point or expected parameters.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        random_state : int, RandomState instance or None, default=None
+            None means the estimator's own `random_state`; with an integer there every call draws the same rows.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Rows, sorted by component.
+        labels : int32 ndarray of shape (n_samples,)
+            Component of each row.
+
+        Raises
+        ------
+        ValueError
+            If n_samples is no whole number from 1 up.
+        """
+        check_is_fitted(self, "_theta")
+        if not isinstance(n_samples, numbers.Integral) or n_samples < 1:
+            raise ValueError(f"n_samples={n_samples!r} must be a whole number from 1 up")
+        seed = self.random_state if random_state is None else random_state
+        rng = np.random.default_rng(check_random_state(seed).randint(np.iinfo(np.int32).max))
+        counts = rng.multinomial(n_samples, self.weights_ / self.weights_.sum())
+        labels = np.repeat(np.arange(self.n_components_, dtype=np.int32), counts)
+        return self.family_.sample(self._theta, counts, rng), labels
