@@ -1,0 +1,114 @@
+"""Maximum likelihood and MAP against mclust 6.0.0, from the same hard partitions, run to rounding level."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+
+from skem import EMMixture, MAPMixture
+from skem.exceptions import DegenerateComponentWarning
+from skem.families import Gaussian, Poisson
+
+DATA = Path(__file__).parents[1] / "data"
+# mclust writes V and E for VVV and EEE in one dimension, where VVI and VII are V again.
+MODELS = {"full": ("VVV", "V"), "tied": ("EEE", "E"), "diag": ("VVI", "V"), "spherical": ("VII", "V")}
+TIGHT = {"tol": 0.0, "max_iter": 200_000}
+
+
+def read(name):
+    return np.genfromtxt(DATA / f"{name}.csv", delimiter=",", skip_header=1, ndmin=2)
+
+
+def load(name):
+    if name == "iris":
+        return load_iris().data
+    return read(name) / (1000.0 if name == "galaxies" else 1.0)
+
+
+def reference():
+    with (DATA / "mclust_tight.csv").open() as file:
+        return {
+            (row["data"], row["model"], int(row["G"])): float(row["loglik"])
+            for row in csv.DictReader(file)
+            if row["loglik"] != "NA"
+        }
+
+
+REFERENCE = reference()
+CELLS = [
+    (name, covariance_type, n_components)
+    for name, d in [("faithful", 2), ("iris", 4), ("acidity", 1), ("galaxies", 1)]
+    for covariance_type in MODELS
+    for n_components in range(1, 6)
+    if (name, MODELS[covariance_type][d == 1], n_components) in REFERENCE
+]
+
+
+def fit_partition(name, covariance_type, n_components):
+    labels = read(f"init_partition_{name}")[:, n_components - 1].astype(int) - 1
+    mixture = EMMixture(n_components, family=Gaussian(covariance_type), init=labels, **TIGHT)
+    return mixture.fit(load(name))
+
+
+@pytest.mark.parametrize(("name", "covariance_type", "n_components"), CELLS)
+def test_converged_em_equals_mclust(name, covariance_type, n_components):
+    mixture = fit_partition(name, covariance_type, n_components)
+    expected = REFERENCE[name, MODELS[covariance_type][mixture.n_features_in_ == 1], n_components]
+    assert mixture.converged_
+    assert not mixture.degenerate_
+    assert mixture.lower_bound_ * len(mixture.labels_) == pytest.approx(expected, abs=1e-6)
+
+
+def test_mclust_cells_are_all_but_one_per_structure():
+    # acidity V,5 collapses: mclust gives NA, and full, diag and spherical are the same model there
+    assert len(CELLS) == 77
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
+def test_collapse_that_mclust_refuses_is_flagged(covariance_type):
+    with pytest.warns(DegenerateComponentWarning):
+        mixture = fit_partition("acidity", covariance_type, 5)
+    assert mixture.degenerate_
+    assert np.isfinite(mixture.lower_bound_)
+
+
+def test_weights_equal_mclust_on_repeated_rows():
+    X = load("faithful")
+    weight = np.resize([1.0, 2.0, 3.0], len(X))
+    labels = read("init_partition_faithful")[:, 1].astype(int) - 1
+    mixture = EMMixture(2, init=labels, **TIGHT).fit(X, sample_weight=weight)
+    assert mixture.lower_bound_ * weight.sum() == pytest.approx(-2253.35916963, abs=1e-8)
+    weights = np.sort(mixture.weights_)[::-1]
+    # mclust stops before its parameters rest; scikit-learn on the repeated rows ends at ours
+    assert weights == pytest.approx([0.6511925512, 0.3488074488], abs=2e-8)
+    assert weights == pytest.approx([0.6511925637, 0.3488074363], abs=2e-10)
+
+
+def test_map_equals_mclust_prior():
+    X = load("faithful")
+    labels = read("init_partition_faithful")[:, 1].astype(int) - 1
+    family = Gaussian(covariance_prior="mclust")
+    mixture = MAPMixture(2, family=family, init=labels, **TIGHT).fit(X)
+    assert mixture.score(X) * len(X) == pytest.approx(-1130.50926367, abs=1e-8)
+    weights = np.sort(mixture.weights_)[::-1]
+    assert weights == pytest.approx([0.643924271, 0.356075729], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("n_components", "expected"),
+    [(1, -1544.99639), (2, -1188.83283), (3, -1132.04298), (4, -1130.07059)],
+)
+def test_poisson_mixture_of_candy_purchases(n_components, expected):
+    packages, frequency = read("candy").T
+    mixture = EMMixture(n_components, family=Poisson(), n_init=5, tol=1e-12, max_iter=100_000, random_state=0).fit(
+        packages[:, None], sample_weight=frequency
+    )
+    assert mixture.lower_bound_ * frequency.sum() == pytest.approx(expected, abs=2e-5)
+    if n_components == 4:
+        order = np.argsort(mixture.rates_[:, 0])
+        support = [0.2047, 3.0019, 7.4178, 12.8723]
+        assert mixture.rates_[order, 0] == pytest.approx(support, abs=2e-3)
+        weights = [0.2442, 0.5027, 0.1514, 0.1017]
+        assert mixture.weights_[order] == pytest.approx(weights, abs=2e-4)
