@@ -185,6 +185,9 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
     if job.is_float:
         load(<const float *> job.x + row * job.row_stride, job.row_stride, job.column_stride,
              job.origin, job.inv_scale, rows, job.d, B, buf.x)
+    elif job.column_stride == 1:
+        job.tiles.load(<const double *> job.x + row * job.row_stride, job.row_stride, job.origin, job.inv_scale,
+                       rows, job.d, B, buf.x)
     else:
         load(<const double *> job.x + row * job.row_stride, job.row_stride, job.column_stride,
              job.origin, job.inv_scale, rows, job.d, B, buf.x)

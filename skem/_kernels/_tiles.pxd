@@ -9,6 +9,8 @@ cdef extern from "dispatch.h" nogil:
 
     ctypedef struct tile_set:
         int width
+        void (*load)(const double *x, Py_ssize_t row_stride, const double *origin, const double *inv_scale,
+                     int rows, int d, int B, double *out) noexcept nogil
         void (*linear_scores)(const double *F, int m, const double *packed, int K, double *S, int B) noexcept nogil
         void (*full_scores)(const double *X, int d, const double *mean, const double *packed,
                             size_t stride, int K, double *S, int B, double *z) noexcept nogil

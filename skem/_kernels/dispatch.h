@@ -15,6 +15,8 @@ enum { MAP_IDENTITY, MAP_SQUARES, MAP_NORM, MAP_PAIRS };
 
 typedef struct {
     int width;
+    void (*load)(const double *x, ptrdiff_t row_stride, const double *origin, const double *inv_scale, int rows, int d,
+                 int B, double *out);
     void (*linear_scores)(const double *F, int m, const double *packed, int K, double *S, int B);
     void (*full_scores)(const double *X, int d, const double *mean, const double *packed, size_t stride, int K,
                         double *S, int B, double *z);

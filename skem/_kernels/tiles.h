@@ -92,6 +92,62 @@ static ALWAYS_INLINE double T(lane_sum)(const double *p)
     return total;
 }
 
+/* ---- loading ------------------------------------------------------------------------------- */
+
+#if W == 8
+#define LOW1(a, b) __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14)
+#define HIGH1(a, b) __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15)
+#define LOW2(a, b) __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+#define HIGH2(a, b) __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
+#define LOW4(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
+#define HIGH4(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
+#elif W == 4
+#define LOW1(a, b) __builtin_shufflevector(a, b, 0, 4, 2, 6)
+#define HIGH1(a, b) __builtin_shufflevector(a, b, 1, 5, 3, 7)
+#define LOW2(a, b) __builtin_shufflevector(a, b, 0, 1, 4, 5)
+#define HIGH2(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7)
+#elif W == 2
+#define LOW1(a, b) __builtin_shufflevector(a, b, 0, 2)
+#define HIGH1(a, b) __builtin_shufflevector(a, b, 1, 3)
+#endif
+
+/* Rows (row-major, columns adjacent) to a struct of arrays in internal coordinates, by W x W register transposes;
+ * rows beyond `rows` become the origin. */
+static void T(load)(const double *x, ptrdiff_t row_stride, const double *origin, const double *inv_scale, int rows,
+                    int d, int B, double *out)
+{
+    int full_rows = rows / W * W, full_columns = W > 1 ? d / W * W : 0;
+    for (int n = 0; n < full_rows; n += W)
+        for (int j = 0; j < full_columns; j += W) {
+#if W > 1
+            V r[W], o = CAT(origin + j), s = CAT(inv_scale + j);
+            for (int i = 0; i < W; i++) r[i] = (CAT(x + (n + i) * row_stride + j) - o) * s;
+#define EXCHANGE(step, low, high)                                                                                     \
+    for (int i = 0; i < W; i++)                                                                                       \
+        if (!(i & step)) {                                                                                            \
+            V a = low(r[i], r[i + step]);                                                                             \
+            r[i + step] = high(r[i], r[i + step]);                                                                    \
+            r[i] = a;                                                                                                 \
+        }
+            EXCHANGE(1, LOW1, HIGH1)
+#if W >= 4
+            EXCHANGE(2, LOW2, HIGH2)
+#endif
+#if W == 8
+            EXCHANGE(4, LOW4, HIGH4)
+#endif
+#undef EXCHANGE
+            for (int i = 0; i < W; i++) AT(out + (size_t)(j + i) * B + n) = r[i];
+#endif
+        }
+    for (int j = 0; j < d; j++) {
+        double *to = out + (size_t)j * B;
+        for (int n = j < full_columns ? full_rows : 0; n < rows; n++)
+            to[n] = (x[n * row_stride + j] - origin[j]) * inv_scale[j];
+        for (int n = rows; n < B; n++) to[n] = 0.0;
+    }
+}
+
 /* ---- scores: S[k] += ... ------------------------------------------------------------------- */
 
 /* S[k] += sum_i weights[k, i] F[i]; weights packed as (K / 4, m, 4), F is (m x B). */
@@ -359,10 +415,16 @@ static void T(features)(int map, const double *X, int d, double *F, int B)
 }
 
 static const tile_set T(tiles) = {
-    W, T(linear_scores), T(full_scores), T(diag_scores), T(assign_soft), T(best_score), T(linear_sums),
+    W, T(load), T(linear_scores), T(full_scores), T(diag_scores), T(assign_soft), T(best_score), T(linear_sums),
     T(centre), T(first_sums), T(full_sums), T(diag_sums), T(wide_sums), T(features), T(lane_sum),
 };
 
+#undef LOW1
+#undef HIGH1
+#undef LOW2
+#undef HIGH2
+#undef LOW4
+#undef HIGH4
 #undef V
 #undef IV
 #undef AT
