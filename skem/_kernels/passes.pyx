@@ -114,7 +114,7 @@ def _pack_triangles(const double[:, :, ::1] factor):
 
 cdef int _add_scorer(Job *job, spec, int column, int d, list keep) except -1:
     cdef Scorer *sc = &job.scorers[job.n_scorers]
-    cdef double[::1] flat, mean
+    cdef const double[::1] flat, mean    # a theta unpickled from a memory map is read-only
     sc.column, sc.d = column, d
     if hasattr(spec, "feature_map"):
         sc.kind = LINEAR
@@ -146,7 +146,7 @@ cdef int _add_scorer(Job *job, spec, int column, int d, list keep) except -1:
 cdef int _add_collector(Job *job, spec, int column, int d, list keep) except -1:
     cdef Collector *c = &job.collectors[job.n_collectors]
     cdef int W = tiles.width, D
-    cdef double[::1] mean
+    cdef const double[::1] mean
     c.column, c.table, c.sums = column, job.table_size, job.sums_size
     if hasattr(spec, "feature_map"):
         c.kind = LINEAR
