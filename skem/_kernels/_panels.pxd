@@ -1,7 +1,8 @@
-"""One row against a panel of components, and rank-one changes: the arithmetic of the collapsed pass.
+"""One row against a panel of components, and rank-one changes: the collapsed pass's arithmetic.
 
-Components lie in panels of LANES side by side, each number of the state in LANES copies, one a component.
-Loops over a panel's lanes have no dependence between them, which a triangular solve alone does not offer.
+Components lie in panels of LANES side by side, each number of the state in LANES copies, one a
+component. Loops over a panel's lanes have no dependence between them, which a triangular solve
+alone does not offer.
 """
 
 from libc.math cimport floor, fmax, log, log1p, sqrt
@@ -18,7 +19,7 @@ cdef extern from *:
     const double LEAST_LEFT "SKEM_LEAST_LEFT"
 
 
-# ------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Scalar pieces
 
 
@@ -64,7 +65,7 @@ cdef inline double log_rising_multivariate(double nu, double w, Py_ssize_t d) no
     return total
 
 
-# ------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # One row against the components of a panel
 
 
@@ -160,8 +161,9 @@ cdef inline void rise_counts(
     const double *x,           # IN (d,) counts
     double w,                  # IN
     const double *total,       # IN (d, LANES)
+    const double *slope,       # IN (d, LANES)
     Py_ssize_t d,              # IN
-    double *rise,              # OUT (LANES,) sum of log Gamma(total + w x) - log Gamma(total)
+    double *rise,              # OUT (LANES,) sum of log Gamma(total + w x) / Gamma(total) + slope x
 ) noexcept nogil:
     # Small whole numbers take a product over all columns and few logs; others one difference each.
     cdef Py_ssize_t i, j, t, n_factors = 0
@@ -174,6 +176,8 @@ cdef inline void rise_counts(
         count = w * x[j]
         if count == 0:
             continue
+        for t in range(LANES):
+            rise[t] += slope[j * LANES + t] * x[j]
         if count > MOST_FACTORS or count != floor(count):
             for t in range(LANES):
                 rise[t] += log_rising(total[j * LANES + t], count)
@@ -191,7 +195,7 @@ cdef inline void rise_counts(
         rise[t] += log(product[t])
 
 
-# ------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Rank-one changes of one lane
 
 
@@ -226,7 +230,7 @@ cdef inline bint downdate_factor(
     double *v,                 # IN, destroyed (d,)
     Py_ssize_t d,              # IN
 ) noexcept nogil:
-    """Factor of L L^T - v v^T by mixed hyperbolic rotations; True where a pivot had to be held up."""
+    """Factor of L L^T - v v^T by mixed hyperbolic rotations; True if a pivot had to be held up."""
     cdef Py_ssize_t i, j
     cdef double *pivot = tri
     cdef double *entry

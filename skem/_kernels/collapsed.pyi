@@ -29,4 +29,5 @@ class Collapsed:
         labels: NDArray[np.int32],
         order: NDArray[np.intp],
         refill: bool = True,
+        n_rows: NDArray[np.intp] | None = None,
     ) -> tuple[int, float]: ...

@@ -4,11 +4,11 @@ With G the log normaliser of a component's posterior, a row x of weight w scores
 
     G(posterior_k + w x) - G(posterior_k) + log Gamma(n_k + alpha_k + w) - log Gamma(n_k + alpha_k),
 
-its part of log p(x, z) given all other rows, without the base measure. For every Gaussian structure the first
-difference is a term that depends on w alone, kept per component for the last few weights, and
--(nu + w dof) / 2 log(1 + growth), where 1 + growth is the factor by which the determinant of the scatter would
-grow. So a row that stays where it is changes nothing: its own component's score follows from the state with
-the row in it, by the same lemma with the sign turned.
+its part of log p(x, z) given all other rows, without the base measure. For every Gaussian structure
+the first difference is a term that depends on w alone, kept per component for the last few weights,
+and -(nu + w dof) / 2 log(1 + growth), where 1 + growth is the factor by which the determinant of
+the scatter would grow. So a row that stays where it is changes nothing: its own component's score
+follows from the state with the row in it, by the same lemma with the sign turned.
 """
 
 import numpy as np
@@ -59,9 +59,10 @@ cdef class Collapsed:
     ----------
     kind : {"full", "tied", "diag", "spherical", "poisson"}
     posterior : dict of ndarray
-        Prior merged with the statistics of the rows. Gaussian: `kappa` (K,), `mean` (K, d), `nu` (K,)
-        (tied: one number) and `scatter`, of shape (K, d, d), (d, d), (K, d) or (K,).
-        Poisson: `n` (K,), the Gamma rate, and `total` (K, d), the Gamma shapes.
+        Prior merged with the statistics of the rows. Gaussian: `kappa` (K,), `mean` (K, d), `nu`
+        (K,) (tied: one number) and `scatter`, of shape (K, d, d), (d, d), (K, d) or (K,). Poisson:
+        `n`, the Gamma rates, of shape (K, d), or (K,) where all columns share them, and `total`
+        (K, d), the Gamma shapes.
     n_k : ndarray of shape (K,)
         Weight of the rows of each component.
     alpha : ndarray of shape (K,) or float
@@ -70,13 +71,13 @@ cdef class Collapsed:
     Attributes
     ----------
     n_repairs : int
-        Number of times that a row was forgotten whose part was all but the whole of a positive number: the
-        state has then lost digits, and the caller should compute it anew from the rows.
+        Number of times that a row was forgotten whose part was all but the whole of a positive
+        number: the state has then lost digits, and the caller should compute it anew from the rows.
 
     Notes
     -----
-    The arrays are copied. Rounding errors add up over the moves, so a caller starts each sweep, or every few,
-    from a posterior computed from the rows.
+    The arrays are copied. Rounding errors add up over the moves, so a caller starts each sweep, or
+    every few, from a posterior computed from the rows.
     """
 
     cdef readonly Py_ssize_t n_components, n_features, n_repairs
@@ -84,21 +85,24 @@ cdef class Collapsed:
     cdef Kind _kind
     cdef Py_ssize_t _n_panels
     cdef Py_ssize_t _spread_width    # numbers in a component's scatter
-    cdef Py_ssize_t _spread_stride   # from a panel's scatter to the next one's; 0 where it is shared
+    cdef Py_ssize_t _spread_stride   # from a panel's scatter to the next one's; 0 if it is shared
     cdef Py_ssize_t _inv_stride
     cdef double _dof                 # degrees of freedom that a unit of weight brings
-    cdef double[::1] _kappa          # (K,); Poisson: the rate
-    cdef double[::1] _nu             # (K,), or (1,) if tied; Poisson: sum of the totals
+    cdef bint _one_rate              # Poisson: whether all columns of `n` are one
+    cdef double[::1] _kappa          # (K,); unused for Poisson
+    cdef double[::1] _nu             # (K,), or (1,) if tied; unused for Poisson
     cdef double[::1] _log_det        # like nu: of the scatter as a (d, d) matrix
     cdef double[::1] _mean           # panels of d; Poisson: the totals
     cdef double[::1] _spread         # panels: Cholesky factor by rows, or the scatter itself
     cdef double[::1] _inv            # panels: inverse of its diagonal
+    cdef double[::1] _rate           # Poisson: panels of d
     cdef double[::1] _n_k
     cdef double[::1] _alpha
     cdef double[::1] _slot_weight    # (N_SLOTS,), 0 for an unused slot
     cdef uint8_t[:, ::1] _fresh      # (N_SLOTS, padded K)
     cdef double[:, ::1] _term        # (N_SLOTS, padded K) all of the score but for the growth
-    cdef double[:, ::1] _coef        # (N_SLOTS, padded K) of the growth; Poisson: slope in the row's sum
+    cdef double[:, ::1] _coef        # (N_SLOTS, padded K) of the growth
+    cdef double[:, ::1] _slope       # Poisson: (N_SLOTS, panels of d) of each count
     cdef Py_ssize_t[::1] _n_rows     # (K,) rows of positive weight, within a sweep
     cdef double[::1] _score          # scratch, padded K
     cdef double[::1] _growth         # scratch, padded K
@@ -120,8 +124,14 @@ cdef class Collapsed:
         self._alpha = np.array(np.broadcast_to(alpha, (K,)), np.float64)
         self._dof = d if self._kind == SPHERICAL else 1
         if self._kind == POISSON:
-            self._kappa = np.array(posterior["n"], np.float64).reshape(K)
-            self._nu = location.sum(axis=1)
+            rate = np.asarray(posterior["n"], np.float64)
+            self._one_rate = rate.ndim == 1
+            rate = np.broadcast_to(rate.reshape(K, -1), (K, d))
+            if not (rate > 0).all() or not (location > 0).all():
+                raise ValueError("every n and every total must be positive")
+            self._rate = _pack(rate, self._n_panels, 1.0)
+            self._slope = np.zeros((N_SLOTS, padded * d))
+            self._kappa = self._nu = np.zeros(K)
         else:
             self._kappa = np.array(posterior["kappa"], np.float64).reshape(K)
             self._nu = np.array(posterior["nu"], np.float64).reshape(1 if self._kind == TIED else K)
@@ -165,11 +175,12 @@ cdef class Collapsed:
 
     @property
     def posterior(self):
-        """The posterior as a dict of new arrays, of the names and shapes that the constructor takes."""
+        """The posterior as a dict of new arrays, in the names and shapes of the constructor."""
         cdef Py_ssize_t K = self.n_components, d = self.n_features
         location = _unpack(self._mean, K, d)
         if self._kind == POISSON:
-            return {"n": np.array(self._kappa), "total": location}
+            rate = _unpack(self._rate, K, d)
+            return {"n": rate[:, 0].copy() if self._one_rate else rate, "total": location}
         spread = _unpack(self._spread, 1 if self._kind == TIED else K, self._spread_width)
         if self._kind == FULL or self._kind == TIED:
             factors = np.zeros((len(spread), d, d))
@@ -191,7 +202,7 @@ cdef class Collapsed:
         """Weight of the rows of each component, a new array of shape (K,)."""
         return np.array(self._n_k)
 
-    # --------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # Changes
 
     cdef void _note_log_det(self, Py_ssize_t k) noexcept nogil:
@@ -212,17 +223,17 @@ cdef class Collapsed:
         cdef Py_ssize_t i, t, d = self.n_features, slot
         cdef Py_ssize_t panel = k // LANES, lane = k % LANES
         cdef double *mean = &self._mean[panel * d * LANES + lane]
+        cdef double *rate
         cdef double after
         for slot in range(N_SLOTS):
             self._fresh[slot, k] = False
         self._n_k[k] = self._n_k[k] + w if observe else fmax(self._n_k[k] - w, 0)
         if self._kind == POISSON:
+            rate = &self._rate[panel * d * LANES + lane]
             for i in range(d):
                 t = i * LANES
-                after = mean[t] + w * x[i] if observe else self._less(mean[t], w * x[i])
-                self._nu[k] += after - mean[t]
-                mean[t] = after
-            self._kappa[k] = self._kappa[k] + w if observe else self._less(self._kappa[k], w)
+                mean[t] = mean[t] + w * x[i] if observe else self._less(mean[t], w * x[i])
+                rate[t] = rate[t] + w if observe else self._less(rate[t], w)
             return
         after = self._kappa[k] + w if observe else self._less(self._kappa[k], w)
         for i in range(d):
@@ -269,22 +280,21 @@ cdef class Collapsed:
             self.n_repairs += 1
         return pn.left(total, part)
 
-    # --------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # Scores
 
-    cdef double _fixed_term(self, double kappa, double nu, double n_k, Py_ssize_t k, double w) noexcept nogil:
-        """All of a row's score but the growth, at a component that has kappa, nu and n_k without the row."""
+    cdef double _fixed_term(
+        self, double kappa, double nu, double n_k, Py_ssize_t k, double w
+    ) noexcept nogil:
+        """All of a row's score but the growth, where the component without it has these three."""
         cdef Py_ssize_t d = self.n_features
-        cdef double total = pn.log_rising(n_k + self._alpha[k], w)
-        if self._kind == POISSON:
-            return total - nu * log1p(w / kappa)
-        total -= 0.5 * d * log1p(w / kappa)
+        cdef double total = pn.log_rising(n_k + self._alpha[k], w) - 0.5 * d * log1p(w / kappa)
         if self._kind == TIED:
             return total
         return total + self._spread_term(nu, w, self._log_det[k])
 
     cdef double _spread_term(self, double nu, double w, double log_det) noexcept nogil:
-        """The part of the scatter and its degrees of freedom, which all components share if tied."""
+        """The part of the scatter and its degrees of freedom; all components share it if tied."""
         cdef Py_ssize_t d = self.n_features
         cdef double total
         if self._kind == DIAG:
@@ -297,7 +307,7 @@ cdef class Collapsed:
 
     cdef Py_ssize_t _prepare(self, double w) noexcept nogil:
         """Slot that holds the terms of this weight for all components."""
-        cdef Py_ssize_t k, slot = 0
+        cdef Py_ssize_t k, i, at, slot = 0
         cdef double kappa
         if w < 1e9:
             slot = <Py_ssize_t> w % N_SLOTS
@@ -306,13 +316,21 @@ cdef class Collapsed:
             for k in range(self.n_components):
                 self._fresh[slot, k] = False
         for k in range(self.n_components):
-            if not self._fresh[slot, k]:
-                kappa = self._kappa[k]
-                self._term[slot, k] = self._fixed_term(
-                    kappa, self._nu[0 if self._kind == TIED else k], self._n_k[k], k, w
-                )
-                self._coef[slot, k] = -w * log(kappa + w) if self._kind == POISSON else kappa / (kappa + w) * w
-                self._fresh[slot, k] = True
+            if self._fresh[slot, k]:
+                continue
+            self._fresh[slot, k] = True
+            if self._kind == POISSON:
+                self._term[slot, k] = pn.log_rising(self._n_k[k] + self._alpha[k], w)
+                for i in range(self.n_features):
+                    at = (k // LANES * self.n_features + i) * LANES + k % LANES
+                    self._term[slot, k] -= self._mean[at] * log1p(w / self._rate[at])
+                    self._slope[slot, at] = -w * log(self._rate[at] + w)
+                continue
+            kappa = self._kappa[k]
+            self._term[slot, k] = self._fixed_term(
+                kappa, self._nu[0 if self._kind == TIED else k], self._n_k[k], k, w
+            )
+            self._coef[slot, k] = kappa / (kappa + w) * w
         return slot
 
     cdef void _score_all(self, const double *x, double w, Py_ssize_t own) noexcept nogil:
@@ -329,7 +347,7 @@ cdef class Collapsed:
             mean = &self._mean[k * d]
             growth = &self._growth[k]
             if self._kind == POISSON:
-                pn.rise_counts(x, w, mean, d, growth)
+                pn.rise_counts(x, w, mean, &self._slope[slot, k * d], d, growth)
                 continue
             inv = &self._inv[panel * self._inv_stride]
             if self._kind == DIAG:
@@ -348,7 +366,9 @@ cdef class Collapsed:
         else:
             self._finish_gaussian(x, w, own, slot)
 
-    cdef void _finish_gaussian(self, const double *x, double w, Py_ssize_t own, Py_ssize_t slot) noexcept nogil:
+    cdef void _finish_gaussian(
+        self, const double *x, double w, Py_ssize_t own, Py_ssize_t slot
+    ) noexcept nogil:
         cdef Py_ssize_t d = self.n_features, k, at
         cdef double nu, coef, grown, shared = 0
         if self._kind == TIED:
@@ -373,7 +393,7 @@ cdef class Collapsed:
                 self._score[k] = self._term[slot, k] + shared - 0.5 * (nu + w * self._dof) * grown
 
     cdef void _finish_tied(self, double w, Py_ssize_t own, Py_ssize_t slot) noexcept nogil:
-        # The one scatter loses the row at its own component and gains it at another: a change of rank two.
+        # The one scatter loses the row at its own component and gains it at another: rank two.
         cdef Py_ssize_t d = self.n_features, panel, i, k, t
         cdef const double *whitened
         cdef const double *own_whitened = &self._whitened[own // LANES * d * LANES + own % LANES]
@@ -399,33 +419,36 @@ cdef class Collapsed:
                 )
         self._score[own] = self._own_term(own, w)
 
-    cdef void _finish_poisson(self, const double *x, double w, Py_ssize_t own, Py_ssize_t slot) noexcept nogil:
+    cdef void _finish_poisson(
+        self, const double *x, double w, Py_ssize_t own, Py_ssize_t slot
+    ) noexcept nogil:
         cdef Py_ssize_t d = self.n_features, k, i
         cdef const double *total
-        cdef double row_sum = 0, rate, score
-        for i in range(d):
-            row_sum += x[i]
+        cdef const double *rate
+        cdef double score, without
         for k in range(self.n_components):
-            self._score[k] = self._term[slot, k] + self._growth[k] + self._coef[slot, k] * row_sum
-        if own >= 0:
-            total = &self._mean[own // LANES * d * LANES + own % LANES]
-            rate = pn.left(self._kappa[own], w)
-            score = self._fixed_term(
-                rate, pn.left(self._nu[own], w * row_sum), fmax(self._n_k[own] - w, 0), own, w
-            )
-            for i in range(d):
-                if x[i] != 0:
-                    score += pn.log_rising(pn.left(total[i * LANES], w * x[i]), w * x[i])
-            self._score[own] = score - w * row_sum * log(self._kappa[own])
+            self._score[k] = self._term[slot, k] + self._growth[k]
+        if own < 0:
+            return
+        total = &self._mean[own // LANES * d * LANES + own % LANES]
+        rate = &self._rate[own // LANES * d * LANES + own % LANES]
+        score = pn.log_rising(fmax(self._n_k[own] - w, 0) + self._alpha[own], w)
+        for i in range(d):
+            without = pn.left(total[i * LANES], w * x[i])
+            score -= without * log1p(w / pn.left(rate[i * LANES], w))
+            if x[i] != 0:
+                score += pn.log_rising(without, w * x[i]) - w * x[i] * log(rate[i * LANES])
+        self._score[own] = score
 
     cdef double _own_term(self, Py_ssize_t k, double w) noexcept nogil:
         """The fixed term of a Gaussian component that the row lies in."""
         return self._fixed_term(
-            pn.left(self._kappa[k], w), pn.left(self._nu[0 if self._kind == TIED else k], w * self._dof),
+            pn.left(self._kappa[k], w),
+            pn.left(self._nu[0 if self._kind == TIED else k], w * self._dof),
             fmax(self._n_k[k] - w, 0), k, w,
         )
 
-    # --------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
     # Sweep
 
     cdef Py_ssize_t _sweep_rows(
@@ -471,6 +494,7 @@ cdef class Collapsed:
         int32_t[::1] labels,
         const Py_ssize_t[::1] order,
         bint refill=True,
+        Py_ssize_t[::1] n_rows=None,
     ):
         """Move each row, in the given order, to where it raises log p(x, z) the most.
 
@@ -480,12 +504,16 @@ cdef class Collapsed:
         w : ndarray of shape (n_samples,)
             A row moves as a whole. Rows of weight zero keep their labels.
         labels : ndarray of shape (n_samples,), int32
-            Changed in place. The state must hold just these rows at these labels.
+            Changed in place. The state must hold these rows at these labels. Those of rows without
+            weight are neither read nor changed.
         order : ndarray of shape (n_visits,), intp
             Rows to visit.
         refill : bool, default=True
-            Whether a component without rows may receive one. Its score is exact; with a small kappa of the
-            prior it seldom wins.
+            Whether a component without rows may receive one. Its score is exact; with a small kappa
+            of the prior it seldom wins.
+        n_rows : ndarray of shape (K,), intp, default=None
+            Number of rows of positive weight that the state holds in each component, changed in
+            place, for sweeps that see the rows in blocks. None means that X is all of them.
 
         Returns
         -------
@@ -498,13 +526,21 @@ cdef class Collapsed:
         cdef double gain = 0
         if X.shape[1] != d or w.shape[0] != n or labels.shape[0] != n:
             raise ValueError(f"X of {d} columns, and w and labels with a value per row are needed")
+        if n_rows is not None and n_rows.shape[0] != self.n_components:
+            raise ValueError(f"n_rows must hold {self.n_components} counts, got {n_rows.shape[0]}")
         self._n_rows[:] = 0
         for row in range(n):
-            if not 0 <= labels[row] < self.n_components:
-                raise ValueError(f"labels must be within 0 and {self.n_components - 1}, got {labels[row]}")
             if not w[row] >= 0:
                 raise ValueError(f"w must not be negative, got {w[row]}")
-            self._n_rows[labels[row]] += w[row] > 0
+            if w[row] == 0:
+                continue
+            if not 0 <= labels[row] < self.n_components:
+                raise ValueError(
+                    f"labels must be within 0 and {self.n_components - 1}, got {labels[row]}"
+                )
+            self._n_rows[labels[row]] += 1
+        if n_rows is not None:
+            self._n_rows[:] = n_rows
         for at in range(n_visits):
             if not 0 <= order[at] < n:
                 raise ValueError(f"order must name rows within 0 and {n - 1}, got {order[at]}")
@@ -516,6 +552,8 @@ cdef class Collapsed:
                 n_moved += self._sweep_rows(X, w, labels, order, start, stop, refill, &gain)
             PyErr_CheckSignals()
             start = stop
+        if n_rows is not None:
+            n_rows[:] = self._n_rows
         return n_moved, gain
 
     def _check_row(self, Py_ssize_t k, Py_ssize_t width, double w):
@@ -544,8 +582,8 @@ cdef class Collapsed:
         Returns
         -------
         scores : ndarray of shape (K,)
-            log p(row, z = k | all rows held) without the base measure and without the normaliser of the
-            Dirichlet prior, which does not depend on k.
+            log p(row, z = k | all rows held) without the base measure and without the normaliser of
+            the Dirichlet prior, which does not depend on k.
         """
         self._check_row(0, row.shape[0], w)
         self._score_all(&row[0], w, -1)

@@ -103,7 +103,8 @@ class Convergence:
 
     With consecutive gains d0, d1 and c = d1 / d0 in (0, 1) the gain left is about d1 c / (1 - c). The larger of the
     last two ratios counts, and the estimate must hold twice, since the first steps of a run shrink faster than those
-    that follow. A gain of rounding size ends the run as well.
+    that follow. A gain of rounding size ends the run as well; with `tol` = 0 it goes on for as many iterations again,
+    since an objective at rounding level leaves the square root of that in the parameters.
 
     Parameters
     ----------
@@ -116,6 +117,8 @@ class Convergence:
         self.value = None
         self.gains = []
         self.near = False
+        self.n_updates = 0
+        self.last = None
 
     def update(self, value):
         """Add an objective and return whether the run has converged."""
@@ -125,7 +128,10 @@ class Convergence:
         if not self.gains:
             return False
         gain = self.gains[-1]
-        if gain <= 4e-15 * max(1.0, abs(value)):
+        self.n_updates += 1
+        if self.last is None and gain <= 4e-15 * max(1.0, abs(value)):
+            self.last = 2 * self.n_updates if self.tol == 0 else self.n_updates
+        if self.last is not None and self.n_updates >= self.last:
             return True
         if len(self.gains) < 3 or self.tol <= 0:
             return False
@@ -206,6 +212,11 @@ class Algorithm:
         self.tol = tol
         self.max_iter = max_iter
 
+    @property
+    def max_reports(self):
+        """Most calls of a run's monitor, or None where nobody knows."""
+        return self.max_iter + 1
+
     def require(self, family):
         """Raise TypeError in one sentence where the family lacks a verb that this cell needs."""
         missing = [verb for verb in REQUIRED[self.update] if not family.has(verb)]
@@ -229,7 +240,7 @@ class Algorithm:
         """The cell's number at `state`, from the pass that it scored."""
         return result.score + state.penalty + model.log_base
 
-    def run(self, model, source, state, monitor=None):
+    def run(self, model, source, state, monitor=None, labels=None, n_iter=0):
         """Iterate from `state` to convergence.
 
         Parameters
@@ -239,6 +250,10 @@ class Algorithm:
         state : State
         monitor : callable, default=None
             Called as monitor(n_iter, objective, state) after each pass; a true result stops the run.
+        labels : int32 ndarray of shape (n,), default=None
+            Hard labels that made `state`, for a run that goes on from them: ties keep them.
+        n_iter : int, default=0
+            Iterations done before, which count towards `max_iter`.
 
         Returns
         -------
@@ -247,14 +262,15 @@ class Algorithm:
         update = UPDATES[self.update]
         convergence = Convergence(self.tol, model.total_weight)
         hard = self.assign == "hard"
-        labels = np.full(len(source), -1, dtype=np.int32)
-        objectives, converged, n_iter = [], False, 0
+        labels = np.full(len(source), -1, dtype=np.int32) if labels is None else labels.copy()
+        objectives, converged = [], False
         while True:
             rows = {"labels_in": labels, "labels": labels} if hard else {}
             result = source.run(state.log_weights, state.theta, assign=self.assign, **rows)
             objectives.append(self.objective(model, state, result))
             # hard labels that stay have reached their fixed point; an objective alone may rest earlier
-            converged = n_iter > 0 and result.moved == 0 if hard else convergence.update(objectives[-1])
+            # (a row without an old label counts as moved)
+            converged = result.moved == 0 if hard else convergence.update(objectives[-1])
             stop = monitor is not None and monitor(n_iter, objectives[-1], state)
             if converged or stop or n_iter >= self.max_iter:
                 break

@@ -3,12 +3,16 @@
 import numpy as np
 
 from skem._kernels.collapsed import Collapsed
-from skem.inference.base import Algorithm, Fit
+from skem.engine import BLOCK
+from skem.inference.base import Algorithm
 from skem.summary import canonical_rows
 
 
 class ClassificationEM(Algorithm):
-    """Hard EM: maximises sum_n log pi_z p(x_n | theta_z) (Celeux & Govaert 1992); k-means is its plainest case."""
+    """Hard EM: maximises sum_n log pi_z p(x_n | theta_z) (Celeux & Govaert 1992).
+
+    K-means is its plainest case.
+    """
 
     assign = "hard"
     update = "mle"
@@ -24,55 +28,81 @@ class ICM(Algorithm):
 class MaximizationExpectation(Algorithm):
     """Bayesian k-means: maximises log p(x, z), theta and pi integrated out (Kurihara & Welling 2009).
 
-    The batch update takes the argmax of the expected log density, which maximises a linear minorant of the
-    objective, so that any number of rows may move at once. When it rests, sweeps of single moves by the exact
-    predictive go on: their optima are a subset of the batch's.
+    The batch update takes the argmax of the expected log density, which maximises a linear minorant
+    of the objective, so that any number of rows may move at once. Where it rests, sweeps of single
+    moves by the exact predictive go on, and the batch after each: the optima of single moves are a
+    subset of the batch's. Families without a `collapsed_kind` rest at the batch's optimum.
     """
 
     assign = "hard"
     update = "expect"
+    #: the passes between sweeps have no bound of their own
+    max_reports = None
 
     def objective(self, model, state, result):
-        # a property of the labels that made the state; at a fixed point the pass found the same ones
+        # a property of the labels that made the state; at a fixed point the pass found the same
         return state.evidence + model.log_base
 
-    def run(self, model, source, state, monitor=None):
-        fit = super().run(model, source, state, monitor)
-        if not fit.converged:
-            # the labels are one step ahead of the state: publish the two together
-            given = source.assign_given(model.n_components, codes=fit.labels)
-            state = self.start(model, given)
-            objective = self.objective(model, state, given)
-            return fit._replace(state=state, objective=objective, objectives=[*fit.objectives, objective])
-        kind = model.family.collapsed_kind
-        if kind is None:
+    def run(self, model, source, state, monitor=None, labels=None, n_iter=0):
+        """Iterate from `state` until no single row can move uphill; see `Algorithm.run`."""
+        fit = super().run(model, source, state, monitor, labels, n_iter)
+        if fit.converged and model.family.collapsed_kind is not None:
+            fit = self._sweep_on(model, source, fit, monitor)
+        if fit.converged:
             return fit
+        # a run that was cut short found labels one step ahead of its state: publish the two together
+        state, objective = self._at(model, source, fit.labels)
+        objectives = [*fit.objectives[:-1], objective]
+        return fit._replace(state=state, objective=objective, objectives=objectives)
+
+    def _at(self, model, source, labels):
+        """State of these labels, and its objective."""
+        given = source.assign_given(model.n_components, codes=labels)
+        state = self.start(model, given)
+        return state, self.objective(model, state, given)
+
+    def _sweep_on(self, model, source, fit, monitor):
+        """Alternate sweeps and batch updates from a fixed point of the latter."""
         rows = canonical_rows(source.X, source.weight)
-        X = np.ascontiguousarray(model.family.summary_.to_internal(source.X[rows.index]))
-        order = np.arange(len(X), dtype=np.intp)
-        objectives, n_iter = list(fit.objectives), fit.n_iter
-        while n_iter < self.max_iter:
-            labels = np.ascontiguousarray(fit.labels[rows.index])
-            sweep = Collapsed(
-                kind, fit.state.posterior.to_dict()["arrays"], fit.state.n_k, model.weight_prior.alpha
-            )
-            moved, gain = 0, 0.0
-            while n_iter < self.max_iter:
-                step, more = sweep.sweep(X, rows.weight, labels, order)
-                moved, gain, n_iter = moved + step, gain + more, n_iter + 1
-                if step == 0:
-                    break
-            if moved == 0:
-                break
-            # the sweep's statistics carry rounding: take them from the rows again, then let the batch confirm
-            everywhere = fit.labels.copy()
-            known = rows.inverse >= 0
-            everywhere[known] = labels[rows.inverse[known]]
-            given = source.assign_given(model.n_components, codes=everywhere)
-            batch = Algorithm.run(self, model, source, self.start(model, given), monitor)
-            if batch.objective <= objectives[-1]:
-                break
-            objectives.extend(batch.objectives)
-            n_iter += batch.n_iter
-            fit = batch
-        return Fit(fit.state, fit.objective, objectives, n_iter, fit.converged and n_iter < self.max_iter, fit.labels)
+        while fit.n_iter < self.max_iter:
+            moved, labels = _sweep(model, source, rows, fit)
+            if not moved:
+                return fit
+            state, objective = self._at(model, source, labels)
+            if objective <= fit.objective:  # a gain that rounding swallows is none
+                return fit
+            batch = super().run(model, source, state, monitor, labels, fit.n_iter + 1)
+            fit = batch._replace(objectives=[*fit.objectives, *batch.objectives])
+            if not batch.converged:
+                return fit
+        return fit._replace(converged=False)
+
+
+def _sweep(model, source, rows, fit):
+    """Move every distinct row, with all its weight, to where it raises log p(x, z) the most.
+
+    Returns
+    -------
+    moved : int
+    labels : int32 ndarray of shape (n,)
+        New labels; rows of zero weight keep theirs.
+    """
+    labels = fit.labels[rows.index]
+    state = Collapsed(
+        model.family.collapsed_kind,
+        fit.state.posterior.to_dict()["arrays"],
+        fit.state.n_k,
+        model.weight_prior.alpha,
+    )
+    n_rows, moved = np.bincount(labels, minlength=model.n_components), 0
+    for start in range(0, len(labels), BLOCK):
+        block = slice(start, start + BLOCK)
+        X = model.family.summary_.to_internal(source.X[rows.index[block]])
+        order = np.arange(len(X))
+        moved += state.sweep(
+            np.ascontiguousarray(X), rows.weight[block], labels[block], order, n_rows=n_rows
+        )[0]
+    everywhere = fit.labels.copy()
+    known = rows.inverse >= 0
+    everywhere[known] = labels[rows.inverse[known]]
+    return moved, everywhere
