@@ -1,0 +1,219 @@
+"""One row a family: how to make data for it, and its SciPy twin. The laws run over the rows.
+
+A new family adds a row here and no test file. `law(*verbs)` hands a test the rows whose family has the verbs.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from scipy import stats as sps
+from scipy.special import digamma, gammaln, multigammaln
+from toy_family import Rayleigh, RayleighByDensity
+
+from skem.engine import Source
+from skem.families import Family, Gaussian, Poisson
+from skem.summary import summarize
+
+LOG_2PI = np.log(2.0 * np.pi)
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+
+def gaussian_rows(rng, n, d):
+    """Two clouds whose columns have units and origins of their own."""
+    mixing = np.tril(rng.normal(size=(2, d, d))) + 2.0 * np.eye(d)
+    side = rng.integers(2, size=n)
+    rows = np.einsum("nij,nj->ni", mixing[side], rng.normal(size=(n, d))) + 5.0 * side[:, None]
+    return rows * np.exp(rng.normal(size=d)) + 3.0 * rng.normal(size=d)
+
+
+def poisson_rows(rng, n, d):
+    return rng.poisson(np.exp(rng.normal(1.0, 1.0, size=(2, d)))[rng.integers(2, size=n)]).astype(float)
+
+
+def rayleigh_rows(rng, n, d):
+    return rng.rayleigh(np.exp(rng.normal(size=(2, d)))[rng.integers(2, size=n)])
+
+
+# --- SciPy twins, in internal coordinates ---------------------------------------------------------
+
+
+def covariances(theta, d):
+    """(K, d, d) from a Gaussian theta of any structure."""
+    factor, K = theta.factor, len(theta.mean)
+    if "factor" in theta.shared:
+        factor = np.broadcast_to(factor, (K, d, d))
+    elif factor.ndim < 3:
+        factor = np.stack([np.diag(np.broadcast_to(f, d)) for f in factor])
+    return np.stack([np.linalg.inv(f.T @ f) for f in factor])
+
+
+def gaussian_density(theta, X):
+    pairs = zip(theta.mean, covariances(theta, X.shape[1]), strict=True)
+    return np.stack([sps.multivariate_normal(m, c).logpdf(X) for m, c in pairs], axis=1)
+
+
+def gaussian_predictive(post, X):
+    d, columns = X.shape[1], []
+    for k, (kappa, mean) in enumerate(zip(post.kappa, post.mean, strict=True)):
+        nu, scatter = (post.nu, post.scatter) if post.shared else (post.nu[k], post.scatter[k])
+        grown = scatter * (1.0 + 1.0 / kappa)
+        if np.ndim(scatter) == 1:
+            columns.append(sps.t(nu, mean, np.sqrt(grown / nu)).logpdf(X).sum(axis=1))
+            continue
+        df = nu if np.ndim(scatter) == 0 else nu - d + 1.0
+        columns.append(sps.multivariate_t(mean, grown / df * np.eye(d) if df == nu and np.ndim(scatter) == 0
+                                          else grown / df, df).logpdf(X))  # fmt: skip
+    return np.stack(columns, axis=1)
+
+
+def gamma_log_prior(a, b, rate):
+    return sps.gamma.logpdf(rate, a, scale=1.0 / b).sum()
+
+
+def gaussian_log_prior(prior, theta):
+    """Log density of (mean, covariance)."""
+    K, d = prior.mean.shape
+    sigma = covariances(theta, d)
+    total = sum(
+        sps.multivariate_normal(prior.mean[k], sigma[k] / prior.kappa[k]).logpdf(theta.mean[k])
+        for k in range(K)
+    )
+    if prior.shared:
+        return total + sps.invwishart(float(prior.nu), prior.scatter).logpdf(sigma[0])
+    for k in range(K):
+        if prior.scatter.ndim == 3:
+            total += sps.invwishart(prior.nu[k], prior.scatter[k]).logpdf(sigma[k])
+        else:
+            variance = np.diag(sigma[k])[: np.size(prior.scatter[k])]
+            total += sps.invgamma.logpdf(variance, prior.nu[k] / 2, scale=prior.scatter[k] / 2).sum()
+    return total
+
+
+# --- textbook divergences -------------------------------------------------------------------------
+
+
+def gamma_kl(a, b, a0, b0):
+    """KL between Gammas with rates b and b0, summed over everything."""
+    terms = (a - a0) * digamma(a) - gammaln(a) + gammaln(a0) + a0 * np.log(b / b0) + a * (b0 / b - 1.0)
+    return terms.sum()
+
+
+def wishart_kl(nu, scatter, nu0, scatter0):
+    d = len(scatter)
+    inverse = np.linalg.inv(scatter)
+    log_dets = np.linalg.slogdet(scatter)[1] - np.linalg.slogdet(scatter0)[1]
+    slope = digamma((nu - np.arange(d)) / 2.0).sum()
+    return (
+        0.5 * (nu - nu0) * slope + 0.5 * nu0 * log_dets + 0.5 * nu * (np.trace(scatter0 @ inverse) - d)
+        + multigammaln(nu0 / 2, d) - multigammaln(nu / 2, d)
+    )  # fmt: skip
+
+
+def gaussian_kl(post, prior):
+    K, d = post.mean.shape
+    total = 0.5 * d * (prior.kappa / post.kappa - 1.0 - np.log(prior.kappa / post.kappa)).sum()
+    step = post.mean - prior.mean
+    for k in range(K):
+        nu, scatter = (post.nu, post.scatter) if post.shared else (post.nu[k], post.scatter[k])
+        precision = nu * np.linalg.inv(scatter if np.ndim(scatter) == 2 else scatter * np.eye(d))
+        total += 0.5 * prior.kappa[k] * step[k] @ precision @ step[k]
+        if np.ndim(scatter) == 2 and (k == 0 or not post.shared):
+            nu0, scatter0 = (prior.nu, prior.scatter) if post.shared else (prior.nu[k], prior.scatter[k])
+            total += wishart_kl(nu, scatter, nu0, scatter0)
+    if post.scatter.ndim < 3 and not post.shared:
+        shape = (-1,) + (1,) * (post.scatter.ndim - 1)
+        nu, nu0 = post.nu.reshape(shape) / 2, prior.nu.reshape(shape) / 2
+        nu, nu0 = (np.broadcast_to(value, post.scatter.shape) for value in (nu, nu0))
+        total += gamma_kl(nu, post.scatter / 2, nu0, prior.scatter / 2)
+    return total
+
+
+# --- the rows -------------------------------------------------------------------------------------
+
+
+class Case(NamedTuple):
+    """A family and its twins; each twin takes internal coordinates and includes the base measure."""
+
+    name: str
+    family: Family
+    rows: callable
+    density: callable
+    predictive: callable
+    log_prior: callable
+    kl: callable
+
+
+def gaussian_case(structure):
+    return Case(
+        structure, Gaussian(structure, mean_precision_prior=0.3), gaussian_rows, gaussian_density,
+        gaussian_predictive, gaussian_log_prior, gaussian_kl,
+    )  # fmt: skip
+
+
+def rayleigh_case(name, family):
+    return Case(
+        name, family, rayleigh_rows,
+        lambda theta, X: sps.rayleigh.logpdf(X[:, None], scale=np.sqrt(0.5 / theta.rate)).sum(axis=2),
+        lambda post, X: (
+            sps.lomax.logpdf(X[:, None] ** 2, post.n[:, None], scale=post.total) + np.log(2.0 * X[:, None])
+        ).sum(axis=2),
+        lambda prior, theta: gamma_log_prior(prior.n[:, None], prior.total, theta.rate),
+        lambda post, prior: gamma_kl(
+            np.broadcast_to(post.n[:, None], post.total.shape), post.total, prior.n[:, None], prior.total
+        ),
+    )  # fmt: skip
+
+
+CASES = [
+    *(gaussian_case(structure) for structure in ("full", "tied", "diag", "spherical")),
+    Case(
+        "poisson", Poisson(shape_prior=1.5), poisson_rows,
+        lambda theta, X: sps.poisson.logpmf(X[:, None], theta.rate).sum(axis=2),
+        lambda post, X: sps.nbinom.logpmf(X[:, None], post.total, post.n / (post.n + 1.0)).sum(axis=2),
+        lambda prior, theta: gamma_log_prior(prior.total, prior.n, theta.rate),
+        lambda post, prior: gamma_kl(post.total, post.n, prior.total, prior.n),
+    ),
+    rayleigh_case("toy", Rayleigh()),
+    rayleigh_case("toy_by_density", RayleighByDensity()),
+]  # fmt: skip
+
+
+def law(*verbs):
+    """Run a test for every family that has these verbs."""
+    cases = [case for case in CASES if all(case.family.has(verb) for verb in verbs)]
+    return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
+
+
+class Problem:
+    """Rows of a case with weights and labels, seen through its bound family."""
+
+    def __init__(self, case, seed=0, n=25, d=3, n_components=2):
+        self.rng = np.random.default_rng(seed)
+        self.case, self.n_components = case, n_components
+        self.X = case.rows(self.rng, n, d)
+        self.family = case.family.bind(summarize(self.X, None, case.family.equivariance))
+        self.internal = self.family.summary_.to_internal(self.X)
+        self.labels = self.rng.integers(n_components, size=n).astype(np.int32)
+        self.labels[:n_components] = np.arange(n_components)
+        self.weight = self.rng.uniform(0.2, 2.0, size=n)
+        self.prior = self.family.prior(n_components)
+
+    def stats(self, rows=slice(None), weight=None, resp=None):
+        """Statistics of some rows at their labels, or with responsibilities."""
+        source = Source(self.X[rows], None if weight is None else weight[rows], self.family)
+        if resp is not None:
+            return source.assign_given(self.n_components, resp=resp[rows]).stats
+        return source.assign_given(self.n_components, codes=self.labels[rows]).stats
+
+    def log_marginal(self, stats):
+        """Log evidence of the statistics, base measure left out."""
+        family = self.family
+        return np.sum(family.log_normalizer(self.prior.merge(stats))) - np.sum(family.log_normalizer(self.prior))
+
+    def base(self, rows=slice(None)):
+        """Log base measure of rows."""
+        X = self.X[rows]
+        return np.broadcast_to(self.family.log_base_measure(X), len(X))
