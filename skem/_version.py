@@ -1,0 +1,3 @@
+"""The version, a leaf that every room may read."""
+
+__version__ = "0.1.0.dev0"
