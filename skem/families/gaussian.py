@@ -13,8 +13,8 @@ from skem.families.covariance import STRUCTURES
 from skem.suffstats import Moments
 
 LOG_2PI = np.log(2.0 * np.pi)
-# The linear pass loses about eps x (distance of a mean from the origin in standard deviations)^2; beyond this
-# squared distance, where the loss would pass 1e-11, differences are formed first.
+# The linear pass loses about eps x (the terms of a squared distance that cancel one another); beyond this size of
+# them, where the loss would pass 1e-11, differences are formed first.
 LINEAR_REACH = 1e-11 / np.finfo(np.float64).eps
 # From this many columns the centred pass is the faster one, too.
 LINEAR_COLUMNS = 32
@@ -31,7 +31,7 @@ def lower_triangle(d):
 class Gaussian(Family):
     """Gaussians N(x | mean_k, covariance_k).
 
-    log p(x | k) = -d/2 log 2 pi + log |F_k| - |F_k (x - mean_k)|^2 / 2, F_k'F_k the precision.
+    ``log p(x | k) = -d/2 log 2 pi + log |F_k| - |F_k (x - mean_k)|^2 / 2``, F_k'F_k the precision.
 
     The conjugate prior is normal-inverse-Wishart (for "diag" and "spherical" normal-inverse-gamma with shape nu / 2
     and rate scatter / 2): mean_k | covariance_k ~ N(m0, covariance_k / kappa0), covariance_k ~ IW(nu0, S0). Modes are
@@ -43,12 +43,12 @@ class Gaussian(Family):
     covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
         One matrix a component, one for all, one variance a column and component, one variance a component.
     mean_prior : array-like of shape (n_features,), default=None
-        m0 in the data's units. None means the data's mean, taken with rows beyond 20 robust standard deviations
+        Mean m0 in the data's units. None means the data's mean, taken with rows beyond 20 robust standard deviations
         drawn in.
     mean_precision_prior : float, default=None
-        kappa0 > 0, pseudo-rows behind m0. None means 0.001.
+        Weight kappa0 > 0, in pseudo-rows, behind m0. None means 0.001.
     degrees_of_freedom_prior : float, default=None
-        nu0. None means d + 2, and 3 for "diag" and "spherical" (shape 3/2). Must exceed d - 1 for "full" and "tied".
+        Degrees nu0. None means d + 2, and 3 for "diag" and "spherical" (shape 3/2). Must exceed d - 1 for "full" and "tied".
     covariance_prior : {"default", "kurihara", "mclust"} or array-like, default=None
         S0, the prior scatter, in the data's units: (d, d) for "full" and "tied", (d,) for "diag", a number for
         "spherical". None or "default" means 0.02 nu0 diag(variance). "kurihara" is the prior of Kurihara & Welling's
@@ -168,27 +168,39 @@ class Gaussian(Family):
     def scorer(self, theta):
         mean, factor = theta.mean, theta.factor
         structure, d = self._structure, mean.shape[1]
-        whitened = structure.whiten(factor, mean)
-        reach = (whitened**2).sum(axis=1)
-        offset = np.broadcast_to(theta.offset, reach.shape)
-        if structure.name == "tied" or d >= LINEAR_COLUMNS and structure.name == "full" or reach.max() > LINEAR_REACH:
-            if structure.name == "tied":
-                factor = factor[None]
-            elif structure.name == "spherical":
-                factor = np.repeat(factor[:, None], d, axis=1)
-            return Centred(structure.collect, mean, factor, offset)
-        offset = offset - 0.5 * reach
-        if structure.name == "full":
-            precision = np.swapaxes(factor, 1, 2) @ factor
-            rows, columns = lower_triangle(d)
-            pairs = -precision[:, rows, columns]
-            pairs[:, rows == columns] *= 0.5
-            linear = np.einsum("kij,kj->ki", precision, mean)
-            return Linear("x_pairs", np.hstack([linear, pairs]), offset)
-        precision = factor**2
+        offset = np.broadcast_to(theta.offset, (len(mean),))
+        if not structure.shared and not (structure.name == "full" and d >= LINEAR_COLUMNS):
+            squared = (structure.whiten(factor, mean) ** 2).sum(axis=1)
+            linear = self._linear(mean, factor, offset - 0.5 * squared, squared.max())
+            if linear is not None:
+                return linear
+        if structure.name == "tied":
+            factor = factor[None]
+        elif structure.name == "spherical":
+            factor = np.repeat(factor[:, None], d, axis=1)
+        return Centred(structure.collect, mean, factor, offset)
+
+    def _linear(self, mean, factor, offset, reach):
+        """Natural parameters, or None where their products would cancel too many digits away."""
+        structure, d = self._structure, mean.shape[1]
+        if reach > LINEAR_REACH:
+            return None
         if structure.name == "diag":
+            precision = factor**2
             return Linear("x_squares", np.hstack([precision * mean, -0.5 * precision]), offset)
-        return Linear("x_norm", np.hstack([precision[:, None] * mean, -0.5 * precision[:, None]]), offset)
+        if structure.name == "spherical":
+            precision = factor[:, None] ** 2
+            return Linear("x_norm", np.hstack([precision * mean, -0.5 * precision]), offset)
+        precision = np.swapaxes(factor, 1, 2) @ factor
+        # in a flat component entries of the precision are huge though the distance of its mean may be small
+        size = np.sqrt(mean**2 + self.summary_.variance)
+        if np.einsum("kij,ki,kj->k", np.abs(precision), size, size, optimize=True).max() > LINEAR_REACH:
+            return None
+        rows, columns = np.tril_indices(d)
+        pairs = -precision[:, rows, columns]
+        pairs[:, rows == columns] *= 0.5
+        linear = np.einsum("kij,kj->ki", precision, mean)
+        return Linear("x_pairs", np.hstack([linear, pairs]), offset)
 
     def origin_collector(self, mean, n_components):
         d = self.summary_.n_features
@@ -302,6 +314,10 @@ class Gaussian(Family):
         pull = -0.5 * (prior.kappa * (deviation**2).sum(axis=1)).sum()
         return float(np.sum(terms) + pull - np.sum(self.log_normalizer(prior)))
 
+    def log_parameter_jacobian(self, n_components):
+        log_scale = np.log(self.summary_.scale)
+        return -float(n_components * log_scale.sum() + self._structure.log_volume(log_scale, n_components))
+
     def log_likelihood(self, theta, stats):
         structure = self._structure
         deviation = structure.whiten(theta.factor, stats.mean - theta.mean)
@@ -366,10 +382,10 @@ class Gaussian(Family):
                 f"covariances have shape {covariances.shape}; covariance_type={self.covariance_type!r} with means of "
                 f"shape {means.shape} needs {shape}"
             )
-        factor, log_det, flags = structure.constrain(structure.from_user(covariances, summary.scale), summary.variance)
-        if np.any(flags):
-            raise ValueError("covariances must be positive definite")
-        return self._point(summary.to_internal(means), factor, log_det)
+        if not structure.is_proper(covariances):
+            raise ValueError("covariances must be symmetric and positive definite")
+        # a warm start may bring covariances that rested on the constraint, or are held by that of the new data
+        return self._constrained(summary.to_internal(means), structure.from_user(covariances, summary.scale))
 
     def degenerate(self, stats):
         mass = np.where(stats.nu > 0, stats.nu, 1.0)
