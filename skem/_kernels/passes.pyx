@@ -239,7 +239,8 @@ def run_pass(
     uniforms, uniform_start : ndarrays, default=None
         For draws: row i uses uniforms[uniform_start[i]:uniform_start[i + 1]], one a unit of weight.
     labels, lse, resp, scores : ndarrays, default=None
-        Written where given: label, log sum exp of the scores, responsibilities times weights, scores.
+        Written where given: label, log sum exp of the scores, responsibilities times weights (also of
+        a draw, before it; a hard pass has none), scores.
     n_threads : int, default=0
         0 lets OpenMP decide.
 
@@ -264,6 +265,8 @@ def run_pass(
     job.tiles = tiles
     if len(scorers) > MAX_PARTS or len(collectors) > MAX_PARTS // 2:
         raise ValueError(f"a pass takes at most {MAX_PARTS // 2} parts")
+    if resp is not None and assign == "hard":
+        raise ValueError("a hard pass has no responsibilities to write")
     job.n, d = X.shape
     job.d, job.K, job.KP = d, K, (K + 3) // 4 * 4
     job.assign = ASSIGNMENTS[assign]
