@@ -1,0 +1,212 @@
+"""Displays draw what the estimators found, and matplotlib is needed for nothing else."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy.stats import chi2
+from sklearn.cluster import KMeans
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+
+import skem
+from skem import (
+    BayesianKMeans,
+    ConvergenceDisplay,
+    DensityDisplay,
+    EMMixture,
+    MAPMixture,
+    MixtureDisplay,
+    VariationalMixture,
+)
+from skem.displays import PALETTE, component_colors
+from skem.families import Gaussian, Poisson
+
+X = load_iris().data
+COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
+
+
+@pytest.fixture(autouse=True)
+def plt():
+    pytest.importorskip("matplotlib").use("Agg")
+    plt = pytest.importorskip("matplotlib.pyplot")
+    yield plt
+    plt.close("all")
+
+
+def whole(mixture, k):
+    """Covariance of component k as a matrix, written without the display's help."""
+    covariances, d = mixture.covariances_, mixture.n_features_in_
+    return {
+        "full": lambda: covariances[k],
+        "tied": lambda: covariances,
+        "diag": lambda: np.diag(covariances[k]),
+        "spherical": lambda: covariances[k] * np.eye(d),
+    }[mixture.family_.covariance_type]()
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+def test_ellipses_are_contours_of_the_components(covariance_type):
+    columns, levels = [3, 1], (0.9, 0.25)
+    mixture = EMMixture(n_components=3, family=Gaussian(covariance_type), random_state=0).fit(X)
+    display = MixtureDisplay.from_estimator(mixture, X, columns=columns, levels=levels)
+    assert len(display.ellipses_) == 6
+    for i, ellipse in enumerate(display.ellipses_):
+        k, level = i // 2, sorted(levels)[i % 2]
+        path = ellipse.get_patch_transform().transform_path(ellipse.get_path())
+        steps = path.vertices[:-1] - mixture.means_[k, columns]
+        # control points of the curve lie outside it: those on it are every third
+        steps = steps[::3]
+        covariance = whole(mixture, k)[np.ix_(columns, columns)]
+        squares = np.einsum("ni,ij,nj->n", steps, np.linalg.inv(covariance), steps)
+        np.testing.assert_allclose(squares, chi2(2).ppf(level), rtol=1e-6)
+
+
+def test_points_carry_mixed_colours():
+    mixture = EMMixture(n_components=3, random_state=0).fit(X)
+    display = MixtureDisplay.from_estimator(mixture, X, columns=(2, 3), name="irises")
+    np.testing.assert_array_equal(np.asarray(display.scatter_.get_offsets()), X[:, 2:])
+    expected = mixture.predict_proba(X) @ component_colors(3)
+    np.testing.assert_allclose(display.scatter_.get_facecolors()[:, :3], expected, atol=1e-12)
+    assert display.ax_.get_title() == "irises"
+    assert display.figure_ is display.ax_.figure
+
+
+def test_style_and_axes_are_the_callers(plt):
+    mixture = EMMixture(n_components=2, random_state=0).fit(X)
+    ax = plt.subplots()[1]
+    display = MixtureDisplay.from_estimator(mixture, X, ax=ax, c="black", s=3)
+    assert display.ax_ is ax
+    assert display.scatter_.get_sizes() == [3]
+    again = display.plot()
+    assert again is display
+    assert display.ax_ is not ax
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
+def test_columns_by_name(frame):
+    names = ["a", "b", "c", "d"]
+    data = frame(dict(zip(names, X.T, strict=True)))
+    mixture = EMMixture(random_state=0).fit(data)
+    display = MixtureDisplay.from_estimator(mixture, data, columns=("d", "b"))
+    np.testing.assert_array_equal(display.points, X[:, [3, 1]])
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("d", "b")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [((0, 4), "no column 4"), (("a", 1), "without a column 'a'"), ((0,), "two columns"), ((0, -5), "no column -5")],
+)
+def test_wrong_columns(columns, message):
+    mixture = EMMixture(random_state=0).fit(X)
+    with pytest.raises(ValueError, match=message):
+        MixtureDisplay.from_estimator(mixture, X, columns=columns)
+
+
+def test_other_families_are_marked_at_their_means():
+    rng = np.random.default_rng(0)
+    counts = rng.poisson([[1, 9]] * 30 + [[9, 1]] * 30).astype(float)
+    mixture = EMMixture(family=Poisson(), random_state=0).fit(counts)
+    display = MixtureDisplay.from_estimator(mixture, counts)
+    assert display.ellipses_ == []
+    marks = np.asarray(display.ax_.collections[-1].get_offsets())
+    np.testing.assert_array_equal(marks, mixture.rates_)
+
+
+def test_plain_kmeans_is_drawn_too():
+    kmeans = KMeans(3, n_init=1, random_state=0).fit(X)
+    display = MixtureDisplay.from_estimator(kmeans, X, columns=(2, 3))
+    np.testing.assert_array_equal(display.resp.argmax(axis=1), kmeans.labels_)
+    np.testing.assert_array_equal(display.centers, kmeans.cluster_centers_[:, 2:])
+
+
+@pytest.mark.parametrize("n_components", [1, 6, 7, 40])
+def test_colours_differ(n_components):
+    colors = component_colors(n_components)
+    assert colors.shape == (n_components, 3)
+    assert len(np.unique(colors, axis=0)) == n_components
+    assert len(PALETTE) == 6
+
+
+@pytest.mark.parametrize("estimator", [EMMixture, MAPMixture, BayesianKMeans, VariationalMixture])
+def test_density_adds_up(estimator):
+    column = X[:, [2]]
+    mixture = estimator(random_state=0).fit(column)
+    display = DensityDisplay.from_estimator(mixture, column, n_points=2000)
+    assert len(display.lines_) == mixture.n_components_ + 1
+    total = display.lines_[-1].get_ydata()
+    np.testing.assert_allclose(total, np.exp(mixture.score_samples(display.grid[:, None])), rtol=1e-12)
+    assert np.trapezoid(total, display.grid) == pytest.approx(1.0, abs=0.02)
+
+
+def test_density_of_counts_is_a_bar_a_count():
+    counts, weight = np.array([[0.0], [1.0], [4.0]]), np.array([5.0, 3.0, 2.0])
+    mixture = EMMixture(family=Poisson(), n_components=1).fit(counts, sample_weight=weight)
+    display = DensityDisplay.from_estimator(mixture, counts, sample_weight=weight)
+    np.testing.assert_array_equal(display.grid, np.arange(5))
+    heights = [bar.get_height() for bar in display.ax_.patches]
+    np.testing.assert_allclose(heights, [0.5, 0.3, 0.0, 0.0, 0.2])
+
+
+def test_density_keeps_column_names():
+    frame = pd.DataFrame({"petal": X[:, 2]})
+    display = DensityDisplay.from_estimator(EMMixture(random_state=0).fit(frame), frame)
+    assert display.ax_.get_xlabel() == "petal"
+
+
+def test_density_wants_one_column():
+    with pytest.raises(ValueError, match="4 features"):
+        DensityDisplay.from_estimator(EMMixture(random_state=0).fit(X), X)
+
+
+def test_convergence():
+    mixture = EMMixture(n_components=3, random_state=0).fit(X)
+    display = ConvergenceDisplay.from_estimator(mixture)
+    np.testing.assert_array_equal(display.line_.get_ydata(), mixture.lower_bounds_)
+    assert display.line_.get_label() == "EMMixture"
+    gap = ConvergenceDisplay.from_estimator(mixture, gap=True, name="gap")
+    assert gap.ax_.get_yscale() == "log"
+    left = gap.line_.get_ydata()
+    assert np.isnan(left[-1])
+    assert (left[:-1] >= 0).all()
+
+
+@pytest.mark.parametrize("display", [MixtureDisplay, DensityDisplay])
+def test_unfitted(display):
+    with pytest.raises(NotFittedError):
+        display.from_estimator(EMMixture(), X)
+
+
+def test_unfitted_convergence():
+    with pytest.raises(NotFittedError):
+        ConvergenceDisplay.from_estimator(EMMixture())
+
+
+def run_python(code):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(Path(skem.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_import_leaves_matplotlib_alone():
+    done = run_python("import skem, sys; sys.exit('matplotlib' in sys.modules)")
+    assert done.returncode == 0, done.stderr
+
+
+def test_missing_matplotlib_is_named():
+    done = run_python(
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "import skem\n"
+        "fit = skem.EMMixture().fit([[0.0], [1.0], [5.0], [6.0]])\n"
+        "skem.ConvergenceDisplay.from_estimator(fit)"
+    )
+    assert "ConvergenceDisplay needs matplotlib; pip install 'skem[plot]' brings it" in done.stderr
