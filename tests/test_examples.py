@@ -1,0 +1,88 @@
+"""Every example runs from an empty folder, without a warning, and says what it should."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skem
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+# What the output of each must hold, as regular expressions, one a line.
+KEY_LINES = {
+    "plot_table": [
+        r"^EM +-1114\.4 +3  0\.64 ",
+        r"^MAP-EM +-\d+\.\d +3  0\.64 ",
+        r"^variational Bayes +-1180\.\d +3 ",
+        r"^classification EM +-\d",
+        r"^ICM +-\d",
+        r"^Bayesian k-means +-1183\.1 +3 ",
+        r"^Gibbs sampling +-\d",
+        r"^picture: .*table\.png$",
+    ],
+    "model_choice": [
+        r"^full +830\.0 +574\.0 +580\.8 ",
+        r"^agreement of three components with the species: 0\.904$",
+    ],
+    "pipeline": [r"^accuracy from responsibilities alone: 0\.9\d\d$", r"mapmixture0 +mapmixture1 +mapmixture2$"],
+    "poisson_counts": [
+        # optima of many starts, computed elsewhere
+        r"^ 1 +-1544\.99639 ",
+        r"^ 2 +-1188\.83283 ",
+        r"^ 3 +-1132\.04298 ",
+        r"^ 4 +-1130\.07059 ",
+        r"^BIC chooses K = 3$",
+        r"456 rows written out: -1132\.04298$",
+    ],
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of what examples read, so that what they write lands there, too."""
+    ignore = shutil.ignore_patterns("*.png", "__pycache__")
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=ignore)
+    shutil.copytree(ROOT / "tests" / "data", tmp_path / "tests" / "data")
+    return tmp_path
+
+
+def test_every_example_has_key_lines():
+    assert {example.stem for example in EXAMPLES} == set(KEY_LINES)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
+def test_example_runs(example, folder):
+    environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": str(Path(skem.__file__).parents[1])}
+    command = [sys.executable, "-W", "error::UserWarning", "-W", "error::RuntimeWarning"]
+    done = subprocess.run(
+        [*command, str(folder / "examples" / example.name)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for pattern in KEY_LINES[example.stem]:
+        assert re.search(pattern, done.stdout, re.MULTILINE), f"{pattern!r} is not in\n{done.stdout}"
+    if example.stem == "plot_table":
+        assert (folder / "examples" / "table.png").stat().st_size > 20_000
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
+def test_example_keeps_house_style(example):
+    text = example.read_text(encoding="utf-8")
+    cells = text.split("\n# %%\n")[1:]
+    assert len(text.splitlines()) < 100
+    assert text.startswith('"""\n')
+    assert cells
+    # each cell opens with a paragraph
+    assert all(cell.startswith("# ") for cell in cells)
