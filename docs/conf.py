@@ -20,6 +20,8 @@ myst_enable_extensions = ["dollarmath"]
 
 autosummary_generate = True
 autodoc_typehints = "none"
+# Single backticks in docstrings hold code.
+default_role = "literal"
 # The members are listed by the template of autosummary; numpydoc would list them twice.
 numpydoc_show_class_members = False
 
