@@ -12,7 +12,8 @@ class BayesianKMeans(BaseMixture):
     """Bayesian k-means: hard labels with a distribution over parameters (Maximization-Expectation).
 
     Maximises log p(x, z) exactly, parameters and weights integrated out: a batch update by expected log densities,
-    then sweeps of single moves by the exact predictive. Components that do not pay for themselves empty.
+    then sweeps of single moves by the exact predictive. Components that do not pay for themselves may empty, but single
+    moves rarely take a large one apart: compare `log_evidence_` across `n_components`.
 
     Parameters
     ----------
@@ -22,10 +23,20 @@ class BayesianKMeans(BaseMixture):
         Family of the components with its prior; None means ``Gaussian()``.
     weight_concentration_prior : float, default=1.0
         Concentration > 0 of the weights' symmetric Dirichlet prior.
-    n_init, init, max_iter, warm_start, random_state, verbose
-        As for `EMMixture`; `max_iter` counts batch updates and sweeps.
+    n_init : int, default=1
+        Number of starts; the best objective is kept.
+    init : {"k-means", "k-means++", "random"}, array-like or dict, default="k-means"
+        How a run starts: a name, labels, responsibilities or parameters, as for `EMMixture`.
     tol : float, default=1e-7
-        Not needed to stop, since labels come to rest; kept for the common interface.
+        Plays no part: runs end when labels come to rest. Kept for the common interface.
+    max_iter : int, default=1000
+        Most batch updates and sweeps of a run.
+    warm_start : bool, default=False
+        Whether a further fit starts from the mixture fitted before.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the starts.
+    verbose : int, default=0
+        1 prints every tenth iteration, 2 each.
 
     Attributes
     ----------
@@ -34,7 +45,7 @@ class BayesianKMeans(BaseMixture):
     log_evidence_ : float
         log p(x, z | K) + log(K! / (K - K_occupied)!): the log probability of data and partition, comparable
         across `n_components`.
-    weights_ : ndarray of shape (n_components_,)
+    weights_ : ndarray of shape (`n_components_`,)
         Posterior means.
     means_, covariances_, ... : ndarray
         The family's parameters at the expectation.
@@ -50,7 +61,8 @@ class BayesianKMeans(BaseMixture):
     >>> from sklearn.datasets import load_iris
     >>> from skem import BayesianKMeans
     >>> X = load_iris().data
-    >>> BayesianKMeans(n_components=5, n_init=10, random_state=0).fit(X).n_components_
+    >>> fits = [BayesianKMeans(n_components=k, n_init=5, random_state=0).fit(X) for k in range(1, 6)]
+    >>> max(fits, key=lambda fit: fit.log_evidence_).n_components_
     2
     """
 
@@ -96,7 +108,7 @@ class BayesianKMeans(BaseMixture):
         return model.weights.mean(state.weight_posterior)
 
     def _publish_more(self, model, state, fit, occupied):
-        self.log_evidence_ = fit.objective + label_free_term(model.n_components, occupied)
+        self.log_evidence_ = float(fit.objective) + label_free_term(model.n_components, occupied)
 
 
 class ICMMixture(BaseMixture):
@@ -115,8 +127,20 @@ class ICMMixture(BaseMixture):
         Posterior modes, or maximum likelihood.
     weight_concentration_prior : float, default=1.0
         Concentration >= 1 of the weights' symmetric Dirichlet prior; plays no part in ``update="mle"``.
-    n_init, init, tol, max_iter, warm_start, random_state, verbose
-        As for `EMMixture`; runs end when labels come to rest, `tol` is kept for the common interface.
+    n_init : int, default=1
+        Number of starts; the best objective is kept.
+    init : {"k-means", "k-means++", "random"}, array-like or dict, default="k-means"
+        How a run starts: a name, labels, responsibilities or parameters, as for `EMMixture`.
+    tol : float, default=1e-7
+        Plays no part: runs end when labels come to rest. Kept for the common interface.
+    max_iter : int, default=1000
+        Most iterations of a run.
+    warm_start : bool, default=False
+        Whether a further fit starts from the mixture fitted before.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the starts.
+    verbose : int, default=0
+        1 prints every tenth iteration, 2 each.
 
     Attributes
     ----------

@@ -45,7 +45,7 @@ class EMMixture(OnlineMixin, BaseMixture):
 
     Attributes
     ----------
-    weights_ : ndarray of shape (n_components_,)
+    weights_ : ndarray of shape (`n_components_`,)
         Mixing weights.
     means_, covariances_, rates_, ... : ndarray
         The family's parameters, in the data's units.
@@ -55,7 +55,7 @@ class EMMixture(OnlineMixin, BaseMixture):
         Components published: those that own a training row come first, those without mass are left out.
     lower_bound_ : float
         Log-likelihood per unit of weight.
-    lower_bounds_ : ndarray of shape (n_iter_ + 1,)
+    lower_bounds_ : ndarray of shape (`n_iter_` + 1,)
         The same after each pass.
     degenerate_ : bool
         Whether a component's data are flat, so that the constraint binds.
@@ -64,7 +64,7 @@ class EMMixture(OnlineMixin, BaseMixture):
     family_ : Family
         The family bound to the data.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Where X has string column names.
 
     References
@@ -126,8 +126,20 @@ class MAPMixture(OnlineMixin, BaseMixture):
         Family of the components with its prior; None means ``Gaussian()``.
     weight_concentration_prior : float, default=1.0
         Concentration >= 1 of the weights' symmetric Dirichlet prior; below 1 the density has no mode inside.
-    n_init, init, tol, max_iter, warm_start, random_state, verbose
-        As for `EMMixture`.
+    n_init : int, default=1
+        Number of starts; the best objective is kept.
+    init : {"k-means", "k-means++", "random"}, array-like or dict, default="k-means"
+        How a run starts: a name, labels, responsibilities or parameters, as for `EMMixture`.
+    tol : float, default=1e-7
+        Estimated gain of the objective, per unit of weight, at which a run has converged; see `EMMixture`.
+    max_iter : int, default=1000
+        Most iterations of a run.
+    warm_start : bool, default=False
+        Whether a further fit starts from the mixture fitted before.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the starts.
+    verbose : int, default=0
+        1 prints every tenth iteration, 2 each.
 
     Attributes
     ----------
@@ -205,8 +217,20 @@ class VariationalMixture(OnlineMixin, BaseMixture):
         components start in the order of decreasing mass.
     weight_concentration_prior : float, default=None
         Its concentration > 0. None means 1 / n_components for the Dirichlet and 1 for the process.
-    n_init, init, tol, max_iter, warm_start, random_state, verbose
-        As for `EMMixture`; `tol` refers to the bound.
+    n_init : int, default=1
+        Number of starts; the best objective is kept.
+    init : {"k-means", "k-means++", "random"}, array-like or dict, default="k-means"
+        How a run starts: a name, labels, responsibilities or parameters, as for `EMMixture`.
+    tol : float, default=1e-7
+        Estimated gain of the objective, per unit of weight, at which a run has converged; see `EMMixture`.
+    max_iter : int, default=1000
+        Most iterations of a run.
+    warm_start : bool, default=False
+        Whether a further fit starts from the mixture fitted before.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the starts.
+    verbose : int, default=0
+        1 prints every tenth iteration, 2 each.
 
     Attributes
     ----------
@@ -215,7 +239,7 @@ class VariationalMixture(OnlineMixin, BaseMixture):
     log_evidence_ : float
         The bound plus log K! / (K - K_occupied)! for a Dirichlet prior: comparable across n_components where the
         posterior's modes are well separated. For the process the bound itself, not comparable with Dirichlet fits.
-    weights_ : ndarray of shape (n_components_,)
+    weights_ : ndarray of shape (`n_components_`,)
         Posterior means.
     means_, covariances_, ... : ndarray
         The family's parameters at the expectation (for Gaussians the inverse of the expected precision).
@@ -293,4 +317,4 @@ class VariationalMixture(OnlineMixin, BaseMixture):
 
     def _publish_more(self, model, state, fit, occupied):
         term = label_free_term(model.n_components, occupied) if self.weight_prior == "dirichlet" else 0.0
-        self.log_evidence_ = fit.objective + term
+        self.log_evidence_ = float(fit.objective) + term

@@ -55,6 +55,6 @@ class OnlineMixin:
         objective = result.score + model.log_base + share * state.penalty
         self._publish_parameters(model, state, np.arange(self.n_components_), seen)
         self.labels_ = labels
-        self.lower_bound_ = objective / model.total_weight
+        self.lower_bound_ = float(objective / model.total_weight)
         self.n_iter_ += 1
         return self
