@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_sample_weight, validate_data
 from threadpoolctl import ThreadpoolController
 
 try:
@@ -49,6 +49,31 @@ def unchanged_on_failure(estimator):
         raise
 
 
+def validate_rows(estimator, X, **params):
+    """Validate rows by scikit-learn's rules, leaving the memory of float32 and float64 arrays alone.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Learns or is asked for its number and names of features.
+    X : array-like of shape (n_samples, n_features)
+    **params : dict
+        `reset` and the like, for scikit-learn.
+
+    Returns
+    -------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        float32 or float64; text is refused even where it spells numbers.
+
+    Raises
+    ------
+    ValueError
+        Naming what is wrong with X.
+    """
+    X = validate_data(estimator, X, dtype="numeric", copy=False, **params)
+    return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
+
+
 def check_sample_weight(sample_weight, X):
     """Validate weights: one a row, finite and >= 0, not all zero.
 
@@ -67,7 +92,13 @@ def check_sample_weight(sample_weight, X):
     ValueError
         Where one of these rules is broken.
     """
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    try:
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    except (TypeError, ValueError) as error:
+        # not all of scikit-learn's sentences name the argument
+        if "weight" in str(error):
+            raise
+        raise ValueError(f"sample_weight: {error}") from None
     with np.errstate(over="ignore"):
         total = weight.sum()
     if not total > 0:
@@ -75,6 +106,37 @@ def check_sample_weight(sample_weight, X):
     if not np.isfinite(total):
         raise ValueError("sample_weight sums to infinity; divide it by its maximum")
     return np.ascontiguousarray(weight)
+
+
+def check_numbers(value, name, shape=None):
+    """Validate a parameter that is an array of finite numbers.
+
+    Parameters
+    ----------
+    value : array-like
+    name : str
+        For the messages.
+    shape : tuple of int, default=None
+        The shape that it must have; None means any.
+
+    Returns
+    -------
+    value : float64 ndarray
+
+    Raises
+    ------
+    ValueError
+        Naming the parameter and what is wrong with it.
+    """
+    try:
+        value = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold numbers: {error}") from None
+    if shape is not None and value.shape != shape:
+        raise ValueError(f"{name} has shape {value.shape}, it must have shape {shape}")
+    if not np.isfinite(value).all():
+        raise ValueError(f"{name} holds NaN or infinity")
+    return value
 
 
 class _BlasLimit:
@@ -132,9 +194,11 @@ __all__ = [
     "Interval",
     "InvalidParameterError",
     "StrOptions",
+    "check_numbers",
     "check_sample_weight",
     "single_blas_thread",
     "unchanged_on_failure",
     "validate_parameter_constraints",
+    "validate_rows",
     "with_callbacks",
 ]

@@ -10,9 +10,7 @@ from scipy.special import gammaln
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, DensityMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import validate_data
 
-import skem
 from skem._compat import (
     CallbackSupportMixin,
     Interval,
@@ -21,9 +19,12 @@ from skem._compat import (
     single_blas_thread,
     unchanged_on_failure,
     validate_parameter_constraints,
+    validate_rows,
     with_callbacks,
 )
+from skem._version import __version__
 from skem.engine import Source
+from skem.estimators.doclink import DocLinkMixin
 from skem.estimators.monitor import Monitor
 from skem.estimators.prediction import PredictionMixin, bounded_source, whole_density
 from skem.exceptions import DegenerateComponentWarning, FormatVersionWarning, warn
@@ -37,12 +38,11 @@ from skem.weights import LOG_ZERO
 
 # Raised when pickles change shape; newer ones are refused with a clear sentence.
 FORMAT = 1
-# Address of an estimator's page, "{name}" standing for its name, for the link in notebooks; empty means no link.
-DOC_LINK = ""
 
 
 class BaseMixture(
     PredictionMixin,
+    DocLinkMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     ClusterMixin,
@@ -100,18 +100,12 @@ class BaseMixture(
         tags.input_tags.sparse = False
         return tags
 
-    _doc_link_module = "skem"
-    _doc_link_template = DOC_LINK
-
-    def _doc_link_url_param_generator(self):
-        return {"name": type(self).__name__}
-
     @property
     def _n_features_out(self):
         return self.n_components_
 
     def __getstate__(self):
-        return {**super().__getstate__(), "_skem_version": skem.__version__, "_skem_format": FORMAT}
+        return {**super().__getstate__(), "_skem_version": __version__, "_skem_format": FORMAT}
 
     def __setstate__(self, state):
         state = dict(state)
@@ -119,11 +113,11 @@ class BaseMixture(
         if written is not None and written > FORMAT:
             raise ValueError(
                 f"this {type(self).__name__} was pickled by skem {version} in format {written}; "
-                f"skem {skem.__version__} reads formats up to {FORMAT}: install the newer one"
+                f"skem {__version__} reads formats up to {FORMAT}: install the newer one"
             )
-        if version is not None and version != skem.__version__:
+        if version is not None and version != __version__:
             warn(
-                f"this {type(self).__name__} was pickled by skem {version}; it is read by skem {skem.__version__}, "
+                f"this {type(self).__name__} was pickled by skem {version}; it is read by skem {__version__}, "
                 "fit it again if results differ",
                 FormatVersionWarning,
             )
@@ -136,15 +130,7 @@ class BaseMixture(
 
     def _validate(self, X, reset):
         """Check X against scikit-learn's rules, leaving its memory and its dtype (float32, float64) alone."""
-        X = validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype="numeric",
-            ensure_min_samples=2 if reset else 1,
-            copy=False,
-        )
-        return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
+        return validate_rows(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
 
     def _validate_parameters(self):
         """Check the estimator's parameters and its family's, each by name."""
@@ -285,11 +271,12 @@ class BaseMixture(
         rank = np.full(model.n_components, -1, dtype=np.int32)
         rank[order] = np.arange(len(order))
         occupied = int(owned.sum())
-        self._warn(model, state, fit, massless)
+        self._warn(model, state, massless)
+        self._warn_unconverged(fit)
         self._publish_parameters(model, state, order, Seen(state.stats, state.n_k, model.total_weight))
         self._n_components_fitted = model.n_components
         self.labels_ = rank[labels]
-        self.lower_bound_ = fit.objective / model.total_weight
+        self.lower_bound_ = float(fit.objective / model.total_weight)
         self.lower_bounds_ = np.asarray(fit.objectives) / model.total_weight
         self.n_iter_ = fit.n_iter
         self.converged_ = fit.converged
@@ -317,26 +304,32 @@ class BaseMixture(
 
     def _flat(self, model, state):
         """Components whose own data are flat; where a prior holds them up, only data flat as a whole count."""
-        if self._algorithm_class.update == "mle":
+        if self._algorithm().update == "mle":
             return model.family.degenerate(state.stats)
         return model.family.degenerate(state.stats.pool())
 
-    def _warn(self, model, state, fit, massless):
-        flat = self._flat(model, state)
+    def _warn(self, model, state, massless):
+        """Say in one warning what the data cannot bear."""
+        flat, n_distinct = self._flat(model, state), model.family.summary_.n_distinct
+        found = []
         if flat.any():
             who = f"components {np.flatnonzero(flat).tolist()} have" if len(flat) > 1 else "the rows as a whole have"
-            warn(
-                f"{who} data without spread in some direction (few distinct rows, constant or dependent columns): the "
-                "covariance rests on the constraint or the prior there; lower n_components, drop the columns, or use "
-                "MAPMixture",
-                DegenerateComponentWarning,
+            found.append(
+                f"{who} data without spread in some direction (few distinct rows, constant or dependent columns), so "
+                "that the covariance rests on the constraint or the prior there"
             )
         if massless.any() and not self._upper_bound:
+            found.append(f"{int(massless.sum())} of {model.n_components} components ended without weight, and are left out")
+        if n_distinct < model.n_components:
+            found.append(f"X has {n_distinct} distinct rows for {model.n_components} components")
+        if found:
             warn(
-                f"{int(massless.sum())} of {model.n_components} components ended without any weight and are left out; "
-                "lower n_components or raise n_init",
+                f"{'; '.join(found)}: lower n_components, drop such columns, or let a prior hold the components up "
+                "(MAPMixture)",
                 DegenerateComponentWarning,
             )
+
+    def _warn_unconverged(self, fit):
         # a run that a callback has stopped early ends as it was asked to
         if not fit.converged and fit.n_iter >= self.max_iter > 0:
             warn(
@@ -377,14 +370,14 @@ class BaseMixture(
 
         Returns
         -------
-        resp : ndarray of shape (n_samples, n_components_)
+        resp : ndarray of shape (n_samples, `n_components_`)
             Rows sum to one; of X's dtype.
         """
         return self.fit(X, y, sample_weight=sample_weight).transform(X)
 
     # defined here and not with the other predictions, for scikit-learn wraps it where TransformerMixin is a base
     def transform(self, X):
-        """Responsibilities as features; the same as `predict_proba`.
+        """Return responsibilities as features; the same as `predict_proba`.
 
         Parameters
         ----------
@@ -393,7 +386,7 @@ class BaseMixture(
 
         Returns
         -------
-        resp : ndarray of shape (n_samples, n_components_)
+        resp : ndarray of shape (n_samples, `n_components_`)
             Rows sum to one; of X's dtype.
         """
         return self.predict_proba(X)

@@ -118,6 +118,32 @@ class PredictionMixin:
         self.family_.validate(X)
         return bounded_source(X, self.family_)
 
+    # what an estimator that keeps many draws of theta does in its own way; sources are in, base measures left out
+
+    def _resp(self, source):
+        """Responsibilities of a source's rows."""
+        resp = np.empty((len(source), self.n_components_))
+        source.run(self._log_weights, self._theta, collect=False, resp=resp)
+        return resp
+
+    def _log_resp(self, source):
+        """Log responsibilities of a source's rows."""
+        scores, lse = np.empty((len(source), self.n_components_)), np.empty(len(source))
+        source.run(self._log_weights, self._theta, collect=False, scores=scores, lse=lse)
+        return scores - lse[:, None]
+
+    def _log_density(self, source):
+        """Log plug-in density of a source's rows."""
+        density = np.empty(len(source))
+        source.run(self._log_weights, self._theta, collect=False, lse=density)
+        return density
+
+    def _sample(self, n_samples, rng):
+        """Rows sorted by component, and their labels."""
+        counts = rng.multinomial(n_samples, self.weights_ / self.weights_.sum())
+        labels = np.repeat(np.arange(self.n_components_, dtype=np.int32), counts)
+        return self.family_.sample(self._theta, counts, rng), labels
+
     def predict(self, X):
         """Label each row with its most probable component.
 
@@ -146,13 +172,11 @@ class PredictionMixin:
 
         Returns
         -------
-        resp : ndarray of shape (n_samples, n_components_)
+        resp : ndarray of shape (n_samples, `n_components_`)
             Rows sum to one; of X's dtype.
         """
         source, _ = self._query(X)
-        resp = np.empty((len(source), self.n_components_))
-        source.run(self._log_weights, self._theta, collect=False, resp=resp)
-        return resp.astype(source.X.dtype, copy=False)
+        return self._resp(source).astype(source.X.dtype, copy=False)
 
     def predict_log_proba(self, X):
         """Log responsibilities, finite even where the responsibilities are zero.
@@ -164,13 +188,11 @@ class PredictionMixin:
 
         Returns
         -------
-        log_resp : ndarray of shape (n_samples, n_components_)
+        log_resp : ndarray of shape (n_samples, `n_components_`)
             Of X's dtype, the lowest number of which stands for all below.
         """
         source, drawn = self._query(X)
-        scores, lse = np.empty((len(source), self.n_components_)), np.empty(len(source))
-        source.run(self._log_weights, self._theta, collect=False, scores=scores, lse=lse)
-        log_resp = scores - lse[:, None]
+        log_resp = self._log_resp(source)
         if drawn is not None:
             # ties are no matter of distance; what else differs at this distance is the quadratic term
             far = log_resp[drawn.rows]
@@ -204,9 +226,7 @@ class PredictionMixin:
         """
         source, drawn = self._query(X)
         if not self._predictive or self._posterior is None:
-            density = np.empty(len(source))
-            source.run(self._log_weights, self._theta, collect=False, lse=density)
-            return whole_density(source, density, drawn)
+            return whole_density(source, self._log_density(source), drawn)
         density = self._predictive_density(source)
         if drawn is not None:
             # a power of the distance: its slope in the logarithm, seen between two points, leads on
@@ -328,6 +348,4 @@ class PredictionMixin:
             raise ValueError(f"n_samples={n_samples!r} must be a whole number from 1 up")
         seed = self.random_state if random_state is None else random_state
         rng = np.random.default_rng(check_random_state(seed).randint(np.iinfo(np.int32).max))
-        counts = rng.multinomial(n_samples, self.weights_ / self.weights_.sum())
-        labels = np.repeat(np.arange(self.n_components_, dtype=np.int32), counts)
-        return self.family_.sample(self._theta, counts, rng), labels
+        return self._sample(n_samples, rng)

@@ -1,0 +1,84 @@
+"""Every public estimator, found in `skem.__all__`, so that a new one joins the tests as it is exported."""
+
+import inspect
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, clone
+
+import skem
+from skem.estimators.base import BaseMixture
+from skem.families import Gaussian
+
+# Settings that keep a fit short where the defaults are meant for real work.
+SHORT = {"GibbsMixture": {"n_chains": 2, "n_draws": 30, "n_burn_in": 20}}
+
+
+def _public():
+    found = (getattr(skem, name) for name in skem.__all__)
+    return [thing for thing in found if inspect.isclass(thing) and issubclass(thing, BaseEstimator)]
+
+
+CLASSES = _public()
+#: the general estimators, without the drop-ins
+MIXTURES = [cls for cls in CLASSES if issubclass(cls, BaseMixture)]
+COVARIANCES = ["full", "tied", "diag", "spherical"]
+
+
+def make(cls, **params):
+    """A short-running instance; parameters that the class does not have are left out."""
+    own = inspect.signature(cls).parameters
+    params = {**SHORT.get(cls.__name__, {}), **params}
+    return cls(**{name: value for name, value in params.items() if name in own})
+
+
+def each(*classes, name="estimator", **params):
+    """Parametrize a test over short-running instances, each a fresh clone."""
+    instances = [pytest.param(make(cls, **params), id=cls.__name__) for cls in classes or CLASSES]
+    return pytest.mark.parametrize(name, instances)
+
+
+each_mixture = each(*MIXTURES)
+
+
+def modes():
+    """(id, instance) of every public estimator in its main modes."""
+    yield from ((cls.__name__, make(cls)) for cls in CLASSES)
+    for cls in MIXTURES:
+        for covariance_type in COVARIANCES[1:]:
+            yield f"{cls.__name__}-{covariance_type}", make(cls, family=Gaussian(covariance_type))
+    for cls in CLASSES:
+        for name, values in {"weight_prior": ["dirichlet_process"], "update": ["mle"], "covariance_type": COVARIANCES[1:]}.items():
+            if name in inspect.signature(cls).parameters:
+                yield from ((f"{cls.__name__}-{value}", make(cls, **{name: value})) for value in values)
+
+
+def blobs(n=300, d=3, k=3, seed=0):
+    """Rows of k round clouds, shuffled."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(scale=6.0, size=(k, d))
+    return centres[rng.integers(k, size=n)] + rng.normal(size=(n, d))
+
+
+def fitted_state(estimator):
+    """Everything a fitted estimator holds, as bytes that can be compared."""
+    return {name: _bytes(value) for name, value in sorted(vars(estimator).items())}
+
+
+def _bytes(value):
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, BaseEstimator):
+        return type(value).__name__, fitted_state(value)
+    if hasattr(value, "to_dict"):
+        return _bytes(value.to_dict())
+    if isinstance(value, dict):
+        return {str(key): _bytes(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_bytes(item) for item in value]
+    return repr(value)
+
+
+__all__ = [
+    "CLASSES", "COVARIANCES", "MIXTURES", "blobs", "clone", "each", "each_mixture", "fitted_state", "make", "modes",
+]  # fmt: skip
