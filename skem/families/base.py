@@ -131,6 +131,10 @@ class Family(BaseEstimator):
             raise ValueError(f"{self.location} must have shape (n_components, n_features), got {shape}")
         return shape
 
+    def log_parameter_jacobian(self, n_components):
+        """Log density that a prior of theta gains when it is read in the user's units instead of internal ones."""
+        return 0.0
+
     def summary_of_parameters(self, summary, attributes):
         """Coordinates for a mixture built from parameters alone; `summary` is the identity's.
 

@@ -11,6 +11,8 @@ from skem._kernels.linalg import precision_factor, triangular_inverse
 
 # Eigenvalues of D^-1/2 Sigma D^-1/2, D the diagonal of the data's variance, are held at or above this.
 EIGENVALUE_FLOOR = 1e-9
+# Relative eigenvalues of a scatter below this are rounding.
+ROUNDING = 1e-14
 LOG_2 = np.log(2.0)
 
 
@@ -19,11 +21,33 @@ def _multidigamma(a, d):
     return digamma(np.asarray(a)[..., None] - 0.5 * np.arange(d)).sum(axis=-1)
 
 
+def _held_factor(matrix, floor):
+    """Lower-triangular factor of a symmetric matrix with eigenvalues held at or above a floor.
+
+    Returns
+    -------
+    factor : ndarray of shape (d, d)
+    log_det : float
+        Of the matrix held up.
+    held : bool
+        Whether an eigenvalue was below the floor.
+    """
+    values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
+    held = values[0] < floor
+    values = np.maximum(values, floor)
+    # F'F = V diag(1/values) V' needs a lower-triangular F: QL of diag(values^-1/2) V'
+    root = (vectors / np.sqrt(values)).T
+    upper = np.linalg.qr(root[:, ::-1], mode="r")[::-1, ::-1]
+    return upper * np.sign(np.diag(upper))[:, None], np.log(values).sum(), held
+
+
 class Full:
     """One covariance matrix a component: VVV."""
 
     name = "full"
     collect = "full"
+    #: what covariances must be, in words
+    proper = "symmetric and positive definite"
     shared = ()
     equivariance = "affine"
 
@@ -66,22 +90,35 @@ class Full:
         # the trace of the inverse bounds its largest eigenvalue: an eigendecomposition is rarely needed
         flags = ~np.asarray(ok, dtype=bool) | ~((factor**2).sum(axis=(1, 2)) <= 1.0 / EIGENVALUE_FLOOR)
         for k in np.flatnonzero(flags):
-            values, vectors = np.linalg.eigh(0.5 * (relative[k] + relative[k].T))
-            flags[k] = values[0] < EIGENVALUE_FLOOR
-            values = np.maximum(values, EIGENVALUE_FLOOR)
-            # F'F = V diag(1/values) V' needs a lower-triangular F: QL of diag(values^-1/2) V'
-            root = (vectors / np.sqrt(values)).T
-            upper = np.linalg.qr(root[:, ::-1], mode="r")[::-1, ::-1]
-            factor[k] = upper * np.sign(np.diag(upper))[:, None]
-            log_det[k] = np.log(values).sum()
+            factor[k], log_det[k], flags[k] = _held_factor(relative[k], EIGENVALUE_FLOOR)
         return factor / scale, -0.5 * log_det - np.log(scale).sum(), flags
+
+    def is_proper(self, covariance):
+        """Whether covariances are finite, symmetric and positive definite, whatever the units of the columns."""
+        if not np.isfinite(covariance).all():
+            return False
+        diagonal = np.einsum("...ii->...i", covariance)
+        if not (diagonal > 0).all():
+            return False
+        root = np.sqrt(diagonal)
+        relative = covariance / root[..., :, None] / root[..., None, :]
+        symmetric = np.allclose(relative, np.swapaxes(relative, -1, -2), rtol=0.0, atol=1e-8)
+        return symmetric and bool((np.linalg.eigvalsh(relative) > 0).all())
 
     def factorize(self, scatter):
         """Factor F with F S F' = 1, and log |S|."""
         factor, log_det, ok = precision_factor(np.ascontiguousarray(scatter))
-        if not np.asarray(ok, dtype=bool).all():
-            raise np.linalg.LinAlgError("a posterior scatter matrix is not positive definite; raise covariance_prior")
-        return factor, np.asarray(log_det)
+        log_det = np.array(log_det)
+        for k in np.flatnonzero(~np.asarray(ok, dtype=bool)):
+            variance = np.diag(scatter[k])
+            if not (np.isfinite(scatter[k]).all() and (variance > 0).all()):
+                raise np.linalg.LinAlgError("a posterior scatter matrix is not positive definite; raise covariance_prior")
+            # a row very far out drowns the rest of the scatter in its rounding: what is left is held at that level
+            root = np.sqrt(variance)
+            factor[k], log_det[k], _ = _held_factor(scatter[k] / (root[:, None] * root), ROUNDING)
+            factor[k] /= root
+            log_det[k] += np.log(variance).sum()
+        return factor, log_det
 
     def scale_factor(self, factor, by):
         return factor * np.reshape(by, (-1, 1, 1))
@@ -130,6 +167,10 @@ class Full:
         """A covariance-like array in the user's units as an internal one."""
         return matrix / (scale[:, None] * scale)
 
+    def log_volume(self, log_scale, n_components):
+        """Log volume by which the free entries of all covariances grow from internal to user's units."""
+        return n_components * (len(log_scale) + 1.0) * log_scale.sum()
+
     def log_density_dof(self, nu, d, n_components):
         """Power of |F| in the prior density of (mean, covariance)."""
         return nu + d + 2.0
@@ -155,6 +196,9 @@ class Tied(Full):
 
     def scatter(self, second):
         return second.sum(axis=0)
+
+    def log_volume(self, log_scale, n_components):
+        return super().log_volume(log_scale, 1)
 
     def mode_dof(self, nu, d, n_components):
         return nu + d + 1.0 + n_components
@@ -208,6 +252,7 @@ class Diag(Full):
 
     name = "diag"
     collect = "diag"
+    proper = "positive"
     equivariance = "columns"
 
     def shape(self, n_components, d):
@@ -218,6 +263,9 @@ class Diag(Full):
 
     def prior_dof(self, d):
         return 3.0
+
+    def log_volume(self, log_scale, n_components):
+        return n_components * 2.0 * log_scale.sum()
 
     def mode_dof(self, nu, d, n_components):
         return nu + 3.0
@@ -236,6 +284,9 @@ class Diag(Full):
         flags = (covariance < floor).any(axis=1)
         factor = 1.0 / np.sqrt(np.maximum(covariance, floor))
         return factor, np.log(factor).sum(axis=1), flags
+
+    def is_proper(self, covariance):
+        return bool((np.isfinite(covariance) & (covariance > 0)).all())
 
     def factorize(self, scatter):
         return 1.0 / np.sqrt(scatter), np.log(scatter).sum(axis=1)
@@ -279,6 +330,7 @@ class Spherical(Full):
 
     name = "spherical"
     collect = "diag"
+    proper = "positive"
     equivariance = "scalar"
 
     def shape(self, n_components, d):
@@ -296,6 +348,9 @@ class Spherical(Full):
     def prior_dof(self, d):
         return 3.0
 
+    def log_volume(self, log_scale, n_components):
+        return n_components * 2.0 * log_scale[0]
+
     def log_density_dof(self, nu, d, n_components):
         # |F| holds the one root precision d times
         return (nu + d + 2.0) / d
@@ -310,6 +365,9 @@ class Spherical(Full):
         floor = EIGENVALUE_FLOOR * variance.mean()
         factor = 1.0 / np.sqrt(np.maximum(covariance, floor))
         return factor, len(variance) * np.log(factor), covariance < floor
+
+    def is_proper(self, covariance):
+        return bool((np.isfinite(covariance) & (covariance > 0)).all())
 
     def factorize(self, scatter):
         return 1.0 / np.sqrt(scatter), np.log(scatter)

@@ -6,10 +6,11 @@ from functools import cache
 import numpy as np
 from scipy.special import gammaln
 
-from skem._compat import Interval, StrOptions
+from skem._compat import Interval, StrOptions, check_numbers
 from skem._kernels.parts import Centred, Linear
 from skem.families.base import Family, Parameters
 from skem.families.covariance import STRUCTURES
+from skem.families.named_priors import SHRINKAGE, named_dof, named_scatter
 from skem.suffstats import Moments
 
 LOG_2PI = np.log(2.0 * np.pi)
@@ -18,8 +19,6 @@ LOG_2PI = np.log(2.0 * np.pi)
 LINEAR_REACH = 1e-11 / np.finfo(np.float64).eps
 # From this many columns the centred pass is the faster one, too.
 LINEAR_COLUMNS = 32
-
-NAMED_PRIORS = ("default", "kurihara", "mclust")
 
 
 @cache
@@ -48,12 +47,15 @@ class Gaussian(Family):
     mean_precision_prior : float, default=None
         Weight kappa0 > 0, in pseudo-rows, behind m0. None means 0.001.
     degrees_of_freedom_prior : float, default=None
-        Degrees nu0. None means d + 2, and 3 for "diag" and "spherical" (shape 3/2). Must exceed d - 1 for "full" and "tied".
+        Degrees of freedom nu0. None means d + 2, and 3 for "diag" and "spherical" (shape 3/2). Must exceed d - 1 for
+        "full" and "tied".
     covariance_prior : {"default", "kurihara", "mclust"} or array-like, default=None
-        S0, the prior scatter, in the data's units: (d, d) for "full" and "tied", (d,) for "diag", a number for
-        "spherical". None or "default" means 0.02 nu0 diag(variance). "kurihara" is the prior of Kurihara & Welling's
-        code, "mclust" that of Fraley & Raftery, whose scale depends on the number of components; both set kappa0 =
-        0.01 and their own nu0 where these are None.
+        Prior scatter S0 in the data's units: (d, d) for "full" and "tied", (d,) for "diag", a number for "spherical".
+        None or "default" means 0.02 nu0 diag(variance). "kurihara" is the prior of Kurihara & Welling's code on
+        standardised columns: 0.01 nu0 times the largest eigenvalue of the correlations, nu0 = d + 1 (for one variance
+        a column or component its marginal, with 2). "mclust" is Fraley & Raftery's: the covariance, or the mean of
+        the variances, over K^(2/d), nu0 = d + 2; since it depends on the number of components K, evidences across
+        K do not compare under it. Both have kappa0 = 0.01; what is given beside a name replaces its numbers.
 
     References
     ----------
@@ -83,7 +85,7 @@ class Gaussian(Family):
         "covariance_prior": [
             "array-like",
             Interval(numbers.Real, 0, None, closed="neither"),
-            StrOptions(set(NAMED_PRIORS)),
+            StrOptions(set(SHRINKAGE)),
             None,
         ],
     }
@@ -108,6 +110,13 @@ class Gaussian(Family):
         return STRUCTURES[self.covariance_type]
 
     @property
+    def _prior_name(self):
+        """Name of the prior, None where its scatter is given in numbers."""
+        if self.covariance_prior is None:
+            return "default"
+        return self.covariance_prior if isinstance(self.covariance_prior, str) else None
+
+    @property
     def equivariance(self):
         """Changes of units that the covariance structure is closed under."""
         return self._structure.equivariance
@@ -121,48 +130,26 @@ class Gaussian(Family):
 
     def _bind(self):
         summary, d = self.summary_, self.summary_.n_features
-        name = self.covariance_prior if isinstance(self.covariance_prior, str) else "default"
+        name = self._prior_name or "default"
         self.prior_mean_ = summary.mean
         if self.mean_prior is not None:
-            given = np.asarray(self.mean_prior, dtype=np.float64)
-            if given.shape != (d,):
-                raise ValueError(f"mean_prior has shape {given.shape}, the data need ({d},)")
-            self.prior_mean_ = summary.to_internal(given)
-        kappa = 0.001 if name == "default" else 0.01
-        self.prior_kappa_ = kappa if self.mean_precision_prior is None else float(self.mean_precision_prior)
-        nu = self._structure.prior_dof(d)
-        if name == "kurihara" and self._structure.collect == "full":
-            nu = d + 1.0
-        self.prior_nu_ = nu if self.degrees_of_freedom_prior is None else float(self.degrees_of_freedom_prior)
+            self.prior_mean_ = summary.to_internal(check_numbers(self.mean_prior, "mean_prior", (d,)))
+        kappa = SHRINKAGE[name] if self.mean_precision_prior is None else self.mean_precision_prior
+        nu = self.degrees_of_freedom_prior
+        self.prior_kappa_ = float(kappa)
+        self.prior_nu_ = named_dof(name, self._structure, d) if nu is None else float(nu)
         if self._structure.collect == "full" and self.prior_nu_ <= d - 1:
             raise ValueError(f"degrees_of_freedom_prior = {self.prior_nu_:g} must exceed d - 1 = {d - 1}")
 
     def _prior_scatter(self, n_components):
         """S0 of one component in internal coordinates."""
         structure, summary = self._structure, self.summary_
-        d = summary.n_features
-        if self.covariance_prior is None or isinstance(self.covariance_prior, str):
-            if self.covariance_prior == "kurihara":
-                return structure.diagonal(self.prior_nu_ * 0.01 * summary.variance)
-            if self.covariance_prior == "mclust":
-                variance = summary.variance if structure.collect == "full" else np.full(d, summary.variance.mean())
-                scatter = structure.diagonal(variance)
-                if structure.collect == "full":
-                    scatter = summary.covariance
-                return scatter / n_components ** (2.0 / d)
-            return structure.diagonal(0.02 * self.prior_nu_ * summary.variance)
-        given = np.asarray(self.covariance_prior, dtype=np.float64)
-        expected = np.shape(structure.diagonal(np.ones(d)))
-        if given.shape != expected:
-            raise ValueError(
-                f"covariance_prior has shape {given.shape}; covariance_type={self.covariance_type!r} needs {expected}"
-            )
-        if structure.collect == "full" and not (
-            np.allclose(given, given.T) and (np.linalg.eigvalsh(given / np.abs(given).max()) > 0).all()
-        ):
-            raise ValueError("covariance_prior must be symmetric and positive definite")
-        if not (given > 0).all() and given.ndim < 2:
-            raise ValueError("covariance_prior must be positive")
+        if self._prior_name is not None:
+            return named_scatter(self._prior_name, structure, summary, self.prior_nu_, n_components)
+        expected = np.shape(structure.diagonal(np.ones(summary.n_features)))
+        given = check_numbers(self.covariance_prior, "covariance_prior", expected)
+        if not structure.is_proper(given):
+            raise ValueError(f"covariance_prior must be {structure.proper}")
         return structure.from_user(given, summary.scale)
 
     def scorer(self, theta):
@@ -194,9 +181,9 @@ class Gaussian(Family):
         precision = np.swapaxes(factor, 1, 2) @ factor
         # in a flat component entries of the precision are huge though the distance of its mean may be small
         size = np.sqrt(mean**2 + self.summary_.variance)
-        if np.einsum("kij,ki,kj->k", np.abs(precision), size, size, optimize=True).max() > LINEAR_REACH:
+        if ((np.abs(precision) @ size[:, :, None])[:, :, 0] * size).sum(axis=1).max() > LINEAR_REACH:
             return None
-        rows, columns = np.tril_indices(d)
+        rows, columns = lower_triangle(d)
         pairs = -precision[:, rows, columns]
         pairs[:, rows == columns] *= 0.5
         linear = np.einsum("kij,kj->ki", precision, mean)
@@ -359,33 +346,32 @@ class Gaussian(Family):
         covariances = self._structure.covariance(theta.factor, scale)
         return {"means_": self.summary_.to_user(theta.mean), "covariances_": covariances}
 
+    def _check_parameters(self, means, covariances):
+        """Means and covariances as arrays of the right shape, the latter proper."""
+        structure = self._structure
+        means = check_numbers(means, "means")
+        covariances = check_numbers(covariances, "covariances", structure.shape(*means.shape))
+        if not structure.is_proper(covariances):
+            raise ValueError(f"covariances must be {structure.proper}")
+        return means, covariances
+
     def summary_of_parameters(self, summary, attributes):
-        means = np.atleast_2d(np.asarray(attributes["means"], dtype=np.float64))
-        covariances = np.asarray(attributes["covariances"], dtype=np.float64)
+        if "covariances" not in attributes:
+            raise ValueError("Gaussian() is built from means and covariances; there are no covariances")
+        means, covariances = self._check_parameters(attributes["means"], attributes["covariances"])
         if self.covariance_type in ("full", "tied"):
             covariances = np.einsum("...ii->...i", covariances)
         within = covariances.reshape(-1, means.shape[1] if self.covariance_type != "spherical" else 1).mean(axis=0)
         variance = np.broadcast_to(within, means.shape[1:]) + means.var(axis=0)
-        if not (np.isfinite(variance) & (variance > 0)).all():
-            raise ValueError("covariances must be positive definite")
         typical = np.full_like(variance, variance.mean()) if self.equivariance == "scalar" else variance
         scale = np.exp2(np.round(0.5 * np.log2(typical)))
         return summary._replace(origin=means.mean(axis=0), scale=scale, variance=variance / scale**2)
 
     def parameters(self, means, covariances):
-        structure, summary = self._structure, self.summary_
-        means = np.atleast_2d(np.asarray(means, dtype=np.float64))
-        covariances = np.asarray(covariances, dtype=np.float64)
-        shape = structure.shape(*means.shape)
-        if covariances.shape != shape:
-            raise ValueError(
-                f"covariances have shape {covariances.shape}; covariance_type={self.covariance_type!r} with means of "
-                f"shape {means.shape} needs {shape}"
-            )
-        if not structure.is_proper(covariances):
-            raise ValueError("covariances must be symmetric and positive definite")
+        means, covariances = self._check_parameters(means, covariances)
         # a warm start may bring covariances that rested on the constraint, or are held by that of the new data
-        return self._constrained(summary.to_internal(means), structure.from_user(covariances, summary.scale))
+        covariances = self._structure.from_user(covariances, self.summary_.scale)
+        return self._constrained(self.summary_.to_internal(means), covariances)
 
     def degenerate(self, stats):
         mass = np.where(stats.nu > 0, stats.nu, 1.0)

@@ -4,12 +4,14 @@ import numbers
 
 import numpy as np
 from scipy.special import digamma, gammaln, xlogy
-from skem._compat import Interval
+from skem._compat import Interval, check_numbers
 
 from skem.families.base import Family, Parameters, SuffStats
 
 # The smallest rate, relative to the column's mean: a component that saw no count keeps a finite log rate.
 RATE_FLOOR = 1e-12
+# Rows checked at a time.
+BLOCK = 1 << 13
 
 
 class Poisson(Family):
@@ -57,7 +59,9 @@ class Poisson(Family):
 
     def validate(self, X):
         data = X.data if hasattr(X, "indptr") else X
-        if data.size and (data.min() < 0 or (data != np.floor(data)).any()):
+        # block by block, for a rounded copy of all rows would double the memory of a fit
+        blocks = (data[start : start + BLOCK] for start in range(0, len(data), BLOCK))
+        if any(block.min() < 0 or (block != np.floor(block)).any() for block in blocks):
             dense = X.toarray() if hasattr(X, "indptr") else X
             row, column = np.argwhere((dense < 0) | (dense != np.floor(dense)))[0]
             raise ValueError(
@@ -137,7 +141,10 @@ class Poisson(Family):
         return {"rates_": theta.rate}
 
     def parameters(self, rates):
-        return self._point(np.atleast_2d(np.asarray(rates, dtype=np.float64)))
+        rates = check_numbers(rates, "rates")
+        if not (rates >= 0).all():
+            raise ValueError("rates must be >= 0")
+        return self._point(rates)
 
     def degenerate(self, stats):
         # a column of zeros has its rate at the boundary, where the likelihood is bounded: nothing to flag

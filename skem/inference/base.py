@@ -168,6 +168,7 @@ def update_mode(model, stats, n_k, theta=None, rng=None):
     theta = model.family.mode(posterior)
     log_weights = model.weights.mode(weight_posterior)
     penalty = model.family.log_density(model.prior, theta) + model.weights.log_density(model.weight_prior, log_weights)
+    penalty += model.family.log_parameter_jacobian(model.n_components)
     return State(posterior, theta, weight_posterior, log_weights, stats, n_k, penalty, 0.0)
 
 
