@@ -49,7 +49,7 @@ class Rayleigh(Family):
 
     def log_predictive(self, posterior, X):
         a, b = posterior.n[:, None], posterior.total
-        return (np.log(a * b**a) - (a + 1.0) * np.log(b + X[:, None] ** 2)).sum(axis=2)
+        return (np.log(a) + a * np.log(b) - (a + 1.0) * np.log(b + X[:, None] ** 2)).sum(axis=2)
 
     def sample(self, theta, counts, rng):
         return rng.rayleigh(np.repeat(np.sqrt(0.5 / theta.rate), counts, axis=0))

@@ -103,6 +103,7 @@ cdef inline void assign_draw(Job *job, Buffers *buf, Py_ssize_t row, int rows) n
         for k in range(job.K):           # cumulative responsibilities, scaled to end at one
             total += s[<size_t> k * B + n]
             s[<size_t> k * B + n] = total
+        buf.index[n] = -1.0              # a row of weight zero draws nothing
         for t in range(job.uniform_start[row + n], job.uniform_start[row + n + 1]):
             u = job.uniforms[t] * total
             k = 0

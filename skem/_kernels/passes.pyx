@@ -239,8 +239,8 @@ def run_pass(
     uniforms, uniform_start : ndarrays, default=None
         For draws: row i uses uniforms[uniform_start[i]:uniform_start[i + 1]], one a unit of weight.
     labels, lse, resp, scores : ndarrays, default=None
-        Written where given: label, log sum exp of the scores, responsibilities times weights (also of
-        a draw, before it; a hard pass has none), scores.
+        Written where given: label (of a draw the last one, -1 where there was none), log sum exp of
+        the scores, responsibilities times weights (of a draw before it; a hard pass has none), scores.
     n_threads : int, default=0
         0 lets OpenMP decide.
 
