@@ -19,7 +19,7 @@ try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # scikit-learn < 1.9 has no callbacks
 
-    class CallbackSupportMixin:
+    class CallbackSupportMixin:  # type: ignore[no-redef]
         """Stand-in without any method."""
 
     def with_callbacks(method):
@@ -162,7 +162,7 @@ class _BlasLimit:
     def leave(self):
         with self.lock:
             self.depth -= 1
-            if self.depth == 0:
+            if self.depth == 0 and self.limiter is not None:
                 self.limiter.restore_original_limits()
 
 

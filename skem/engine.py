@@ -1,7 +1,7 @@
 """A pass over the data: rows in, statistics and objective terms out."""
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -121,12 +121,13 @@ class Source:
         family = self.family
         n_components = len(log_weights)
         offset = log_weights
-        total = None
+        results = []
         for block in self.blocks():
             X = family.summary_.to_internal(self.X[block])
             features = np.ascontiguousarray(family.features(X), dtype=np.float64)
             m = features.shape[1]
-            scorers, own = [], {}
+            scorers: list[tuple[Any, int, int]] = []
+            own: dict[str, Any] = {}
             for name, value in rows.items():
                 stop = block.stop + (name == "uniform_start")
                 own[name] = value if name == "uniforms" else value[block.start : stop]
@@ -137,15 +138,19 @@ class Source:
                 part = family.scorer(theta)
                 offset = log_weights + part.offset
                 scorers = [(part, 0, m)]
-            collectors = [(Linear("x", np.empty((n_components, m)), None), 0, m)] if collect else []
-            score, moved, n_k, sums = run_pass(
-                features, np.zeros(m), np.ones(m), n_components, offset, scorers, collectors,
-                assign=assign, sample_weight=None if weight is None else weight[block], **own,
+            collectors = [(Linear("x"), 0, m)] if collect else []
+            results.append(
+                run_pass(
+                    features, np.zeros(m), np.ones(m), n_components, offset, scorers, collectors,
+                    assign=assign, sample_weight=None if weight is None else weight[block], **own,
+                )
             )  # fmt: skip
-            part_sums = [score, moved, n_k, sums[0]["features"] if collect else 0.0]
-            total = part_sums if total is None else [a + b for a, b in zip(total, part_sums, strict=True)]
-        score, moved, n_k, sums = total
-        return Pass(score, moved, n_k, family.statistics(n_k, {"features": sums}) if collect else None)
+        score, moved = sum(result[0] for result in results), sum(result[1] for result in results)
+        n_k = np.sum([result[2] for result in results], axis=0)
+        if not collect:
+            return Pass(score, moved, n_k, None)
+        features = np.sum([result[3][0]["features"] for result in results], axis=0)
+        return Pass(score, moved, n_k, family.statistics(n_k, {"features": features}))
 
     def assign_given(self, n_components, *, codes=None, resp=None):
         """Statistics of rows whose labels or responsibilities are given.

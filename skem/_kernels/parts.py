@@ -14,11 +14,12 @@ class Linear(NamedTuple):
         [x], [x, x^2], [x, |x|^2], or [x, x_i x_j for j <= i].
     weights : ndarray of shape (n_components, n_features_of_T)
     offset : ndarray of shape (n_components,)
+        Weights and offsets may be left out where the part only collects.
     """
 
     feature_map: str
-    weights: np.ndarray
-    offset: np.ndarray
+    weights: np.ndarray | None = None
+    offset: np.ndarray | None = None
 
 
 class Centred(NamedTuple):
@@ -32,9 +33,10 @@ class Centred(NamedTuple):
     factor : ndarray of shape (n_components or 1, n_features, n_features) or (n_components, n_features)
         Lower-triangular F_k (one where all share it), or the diagonal of F_k.
     offset : ndarray of shape (n_components,)
+        Factors and offsets may be left out where the part only collects.
     """
 
     structure: str
     mean: np.ndarray
-    factor: np.ndarray
-    offset: np.ndarray
+    factor: np.ndarray | None = None
+    offset: np.ndarray | None = None

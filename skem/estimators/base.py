@@ -3,7 +3,7 @@
 import copy
 import numbers
 import warnings
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import gammaln
@@ -52,7 +52,7 @@ class BaseMixture(
 ):
     """Base of the general estimators; subclasses name their algorithm and their weights' prior."""
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_components": [Interval(numbers.Integral, 1, None, closed="left")],
         "family": [Family, None],
         "n_init": [Interval(numbers.Integral, 1, None, closed="left")],
@@ -78,7 +78,7 @@ class BaseMixture(
         self.verbose = verbose
 
     # what each estimator is made of
-    _algorithm_class = None
+    _algorithm_class: Any
     #: whether score_samples is the posterior predictive density
     _predictive = False
     #: whether n_components is an upper bound, so that empty components are no surprise
@@ -414,7 +414,7 @@ class BaseMixture(
             If a parameter is missing, unknown, of a wrong shape or out of its range.
         """
         family = Gaussian() if family is None else family
-        mixture = cls(family=family)
+        mixture: Any = cls(family=family)  # type: ignore[call-arg] # subclasses have defaults for all else
         mixture._validate_parameters()
         n_components, d = family.shape_of_parameters(parameters)
         ones = np.ones(d)

@@ -4,7 +4,7 @@ import copy
 import numbers
 import warnings
 from inspect import signature
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -117,7 +117,7 @@ class GibbsMixture(BaseMixture):
     _upper_bound = True
     #: log weights and theta of the draws that predictions average over
     _kept = None
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **{name: BaseMixture._parameter_constraints[name] for name in ("n_components", "family", "init")},
         "n_chains": [Interval(numbers.Integral, 1, None, closed="left")],
         "n_draws": [Interval(numbers.Integral, 1, None, closed="left")],
@@ -188,7 +188,7 @@ class GibbsMixture(BaseMixture):
             givens = [start(as_given, self.n_components, self.init, rng)] * self.n_chains
         else:
             givens = [start(source, self.n_components, self.init, own) for own in start_rngs]
-        chains = algorithm.run(model, source, givens, rng, report)
+        chains = algorithm.sample(model, source, givens, rng, report)
         monitor.end(chains)
         self._publish(model, as_given, chains)
         monitor.finish()
@@ -230,7 +230,7 @@ class GibbsMixture(BaseMixture):
         self._posterior = None
         self.n_components_ = len(met)
         self.labels_ = rank[labels]
-        draws = {}
+        draws: dict[str, np.ndarray] = {}
         for i in range(len(thetas)):
             ((own, theta),) = _select(log_weights, thetas, orders, [i])
             for name, value in {"weights_": np.exp(own), **family.attributes(theta)}.items():

@@ -1,5 +1,7 @@
 """partial_fit for the estimators whose statistics can be blended."""
 
+from typing import Any
+
 import numpy as np
 
 from skem._compat import check_sample_weight, single_blas_thread, unchanged_on_failure
@@ -10,6 +12,19 @@ from skem.inference.online import online_step
 
 class OnlineMixin:
     """Adds `partial_fit` to a mixture with soft assignments."""
+
+    # what the mixture itself brings
+    family_: Any
+    n_components_: int
+    n_iter_: int
+    fit: Any
+    _algorithm: Any
+    _weights: Any
+    _validate: Any
+    _publish_parameters: Any
+    _theta: Any
+    _log_weights: Any
+    _seen: Any
 
     def partial_fit(self, X, y=None, sample_weight=None):
         """Learn from one more batch of rows.

@@ -1,6 +1,7 @@
 """What a fitted mixture answers: labels, responsibilities, densities, criteria and new rows."""
 
 import numbers
+from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
@@ -110,6 +111,18 @@ def whole_density(source, density, drawn=None):
 
 class PredictionMixin:
     """Methods of a fitted mixture that take rows and change nothing."""
+
+    # what the mixture itself brings
+    family_: Any
+    weights_: Any
+    n_components_: int
+    n_features_in_: int
+    random_state: Any
+    _validate: Any
+    _theta: Any
+    _posterior: Any
+    _log_weights: Any
+    _predictive: bool
 
     def _query(self, X):
         """Source of validated rows, and the `DrawnIn` of those too far out (or None)."""

@@ -1,5 +1,7 @@
 """The contract of a component family."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
@@ -16,17 +18,34 @@ class Family(BaseEstimator):
     A fit works on a bound clone (`bind`): the user's object holds hyperparameters only. All K-sized algebra is in
     internal coordinates, (x - origin) / scale; `attributes` and `parameters` translate to and from the user's.
 
-    Verbs every family has: `mle`, `sample`, `attributes`, `parameters`, `n_parameters`, `log_likelihood`.
-    Verbs of a conjugate family: `prior`, `mode`, `expect`, `draw`, `log_normalizer`, `log_density`,
-    `log_predictive`. An algorithm names the verbs it requires and is refused in one sentence where one is missing.
+    Verbs every family has, K = n_components, rows and theta in internal coordinates:
+
+    - ``mle(stats, theta=None)`` -> theta of largest likelihood; the old theta serves components without mass
+    - ``log_likelihood(theta, stats)`` -> (K,), base measure left out
+    - ``sample(theta, counts, rng)`` -> rows in the user's units, counts[k] of component k, in that order
+    - ``attributes(theta)`` -> dict of public arrays in the user's units, and ``parameters(**public)``, its inverse
+    - ``n_parameters(n_features, n_components)`` -> int
+
+    Verbs of a conjugate family, where prior, statistics and posterior are one type:
+
+    - ``prior(n_components)`` -> SuffStats; merged with statistics it is the posterior
+    - ``mode(posterior)``, ``expect(posterior)``, ``draw(posterior, rng)`` -> theta: the point of largest density, the
+      expectation that gives E log p(x | theta), a draw; all of one shape
+    - ``log_normalizer(posterior)`` -> (K,), or a float where components share parameters
+    - ``log_density(prior, theta)`` -> float, of all components together
+    - ``log_predictive(posterior, X)`` -> (n, K), base measure left out
+
+    An algorithm names the verbs it requires and is refused in one sentence where one is missing. Beside the verbs a
+    family in pure Python has ``features(X)`` -> (n, m), its T(x), and may have ``log_prob(X, theta)`` -> (n, K) in
+    place of `natural`; it is slower, and under the same laws.
     """
 
     #: changes of units the family is closed under: "affine", "columns", "scalar" or None
-    equivariance = None
+    equivariance: str | None = None
     #: T(x), see `skem._kernels.parts.Linear`
     feature_map = "x"
     #: kind of sequential sweep in `skem._kernels.collapsed`, or None
-    collapsed_kind = None
+    collapsed_kind: str | None = None
     #: what the rows must be, in one word, for documentation and error messages
     domain = "real"
     #: whether CSR input is understood
@@ -76,7 +95,7 @@ class Family(BaseEstimator):
         mean : ndarray of shape (n_components, n_features) or None
             Means found by an earlier pass; None in the first.
         """
-        return Linear(self.feature_map, np.empty((n_components, 0)), np.zeros(n_components))
+        return Linear(self.feature_map)
 
     #: passes that a start needs before its statistics are exact
     n_start_passes = 1
@@ -111,7 +130,7 @@ class Family(BaseEstimator):
         return np.zeros(stats.n_components, dtype=bool)
 
     #: the public parameter of shape (n_components, n_features), as `parameters` takes it
-    location = None
+    location: str | None = None
 
     def shape_of_parameters(self, parameters):
         """Read n_components and n_features off public parameters.
@@ -144,7 +163,7 @@ class Family(BaseEstimator):
         """
         return summary
 
-    def parameters(self, **attributes):
+    def parameters(self, **attributes: Any) -> Parameters:
         """Build theta from public attributes, the inverse of `attributes`.
 
         Returns

@@ -37,7 +37,7 @@ def _held_factor(matrix, floor):
     values = np.maximum(values, floor)
     # F'F = V diag(1/values) V' needs a lower-triangular F: QL of diag(values^-1/2) V'
     root = (vectors / np.sqrt(values)).T
-    upper = np.linalg.qr(root[:, ::-1], mode="r")[::-1, ::-1]
+    upper = np.asarray(np.linalg.qr(root[:, ::-1], mode="r"))[::-1, ::-1]
     return upper * np.sign(np.diag(upper))[:, None], np.log(values).sum(), held
 
 
@@ -45,10 +45,11 @@ class Full:
     """One covariance matrix a component: VVV."""
 
     name = "full"
+    #: arrays of the statistics without a component axis
+    shared: tuple[str, ...] = ()
     collect = "full"
     #: what covariances must be, in words
     proper = "symmetric and positive definite"
-    shared = ()
     equivariance = "affine"
 
     def shape(self, n_components, d):

@@ -117,12 +117,12 @@ class Gaussian(Family):
         return self.covariance_prior if isinstance(self.covariance_prior, str) else None
 
     @property
-    def equivariance(self):
+    def equivariance(self):  # type: ignore[override] # a structure's own, where the base has a constant
         """Changes of units that the covariance structure is closed under."""
         return self._structure.equivariance
 
     @property
-    def collapsed_kind(self):
+    def collapsed_kind(self):  # type: ignore[override]
         """Kind of the sequential sweep."""
         return self.covariance_type
 
@@ -192,7 +192,7 @@ class Gaussian(Family):
     def origin_collector(self, mean, n_components):
         d = self.summary_.n_features
         mean = np.zeros((n_components, d)) if mean is None else mean
-        return Centred(self._structure.collect, mean, np.empty((0, 0)), np.zeros(n_components))
+        return Centred(self._structure.collect, mean)
 
     def statistics(self, n_k, sums):
         structure, d = self._structure, self.summary_.n_features
@@ -367,7 +367,7 @@ class Gaussian(Family):
         scale = np.exp2(np.round(0.5 * np.log2(typical)))
         return summary._replace(origin=means.mean(axis=0), scale=scale, variance=variance / scale**2)
 
-    def parameters(self, means, covariances):
+    def parameters(self, means, covariances):  # type: ignore[override] # public names of this family
         means, covariances = self._check_parameters(means, covariances)
         # a warm start may bring covariances that rested on the constraint, or are held by that of the new data
         covariances = self._structure.from_user(covariances, self.summary_.scale)

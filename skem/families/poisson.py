@@ -4,8 +4,8 @@ import numbers
 
 import numpy as np
 from scipy.special import digamma, gammaln, xlogy
-from skem._compat import Interval, check_numbers
 
+from skem._compat import Interval, check_numbers
 from skem.families.base import Family, Parameters, SuffStats
 
 # The smallest rate, relative to the column's mean: a component that saw no count keeps a finite log rate.
@@ -140,7 +140,7 @@ class Poisson(Family):
     def attributes(self, theta):
         return {"rates_": theta.rate}
 
-    def parameters(self, rates):
+    def parameters(self, rates):  # type: ignore[override] # public names of this family
         rates = check_numbers(rates, "rates")
         if not (rates >= 0).all():
             raise ValueError("rates must be >= 0")

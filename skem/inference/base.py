@@ -1,6 +1,6 @@
 """The table of algorithms and the one loop that they share."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,8 +31,8 @@ class Model(NamedTuple):
     total_weight : float
     """
 
-    family: object
-    weights: object
+    family: Any
+    weights: Any
     n_components: int
     prior: SuffStats | None
     weight_prior: SuffStats
@@ -92,10 +92,10 @@ class Fit(NamedTuple):
 
     state: State
     objective: float
-    objectives: list
+    objectives: list[float]
     n_iter: int
     converged: bool
-    labels: np.ndarray
+    labels: np.ndarray | None
 
 
 class Convergence:

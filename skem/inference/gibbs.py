@@ -62,7 +62,7 @@ class Chains(NamedTuple):
         Sweeps of each chain, burn-in included.
     """
 
-    thetas: list
+    thetas: list[list[Parameters]]
     log_weights: np.ndarray
     n_k: np.ndarray
     log_joint: np.ndarray
@@ -213,7 +213,7 @@ class Gibbs(Algorithm):
         """Calls of a run's monitor."""
         return (self.n_burn_in + self.n_draws) // REPORT_EVERY
 
-    def run(self, model, source, givens, rng, monitor=None):
+    def sample(self, model, source, givens, rng, monitor=None):
         """Run chains from the labels of their starts.
 
         Parameters
@@ -234,8 +234,10 @@ class Gibbs(Algorithm):
         """
         starts = unit_starts(source.weight, len(source))
         sweeper = Sweeper(model, len(givens))
-        kept, scores = [], []
-        pivot, stop, n_iter = None, False, 0
+        kept: list[list[Draw]] = []
+        scores = []
+        pivot: Draw | None = None
+        stop, n_iter = False, 0
         while n_iter < self.n_burn_in + self.n_draws and not (stop and kept):
             draws = sweeper.draw_parameters(givens, rng)
             givens = [sweeper.draw_labels(source, starts, draw, rng) for draw in draws]
@@ -257,7 +259,7 @@ class Gibbs(Algorithm):
             n_k=np.array([[draw.n_k for draw in chain] for chain in by_chain]),
             log_joint=evidence + model.log_base,
             log_likelihood=np.array(scores).T + model.log_base,
-            pivot=pivot,
+            pivot=pivot,  # type: ignore[arg-type] # the loop ends with a draw kept
             n_iter=n_iter,
         )
 

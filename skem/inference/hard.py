@@ -88,12 +88,16 @@ def _sweep(model, source, rows, fit):
         New labels; rows of zero weight keep theirs.
     """
     labels = fit.labels[rows.index]
-    state = Collapsed(
-        model.family.collapsed_kind,
-        fit.state.posterior.to_dict()["arrays"],
-        fit.state.n_k,
-        model.weight_prior.alpha,
-    )
+    try:
+        state = Collapsed(
+            model.family.collapsed_kind,
+            fit.state.posterior.to_dict()["arrays"],
+            fit.state.n_k,
+            model.weight_prior.alpha,
+        )
+    except np.linalg.LinAlgError:
+        # an outlier has drowned a scatter's digits, and with them the gains of single moves
+        return 0, fit.labels
     n_rows, moved = np.bincount(labels, minlength=model.n_components), 0
     for start in range(0, len(labels), BLOCK):
         block = slice(start, start + BLOCK)
