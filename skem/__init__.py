@@ -1,16 +1,29 @@
 """Mixture models for scikit-learn users: every way to infer labels and parameters, for many families."""
 
-__version__ = "0.1.0.dev0"
-
+from skem._version import __version__
 from skem.displays import ConvergenceDisplay, DensityDisplay, MixtureDisplay
-from skem.estimators import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
+from skem.estimators import (
+    BayesianGaussianMixture,
+    BayesianKMeans,
+    EMMixture,
+    GaussianMixture,
+    GibbsMixture,
+    ICMMixture,
+    KMeans,
+    MAPMixture,
+    VariationalMixture,
+)
 
 __all__ = [
+    "BayesianGaussianMixture",
     "BayesianKMeans",
     "ConvergenceDisplay",
     "DensityDisplay",
     "EMMixture",
+    "GaussianMixture",
+    "GibbsMixture",
     "ICMMixture",
+    "KMeans",
     "MAPMixture",
     "MixtureDisplay",
     "VariationalMixture",

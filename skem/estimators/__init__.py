@@ -1,6 +1,20 @@
 """Public estimators."""
 
+from skem.estimators.dropin_bayesian import BayesianGaussianMixture
+from skem.estimators.dropin_gaussian import GaussianMixture
+from skem.estimators.gibbs import GibbsMixture
 from skem.estimators.hard import BayesianKMeans, ICMMixture
+from skem.estimators.kmeans import KMeans
 from skem.estimators.mixtures import EMMixture, MAPMixture, VariationalMixture
 
-__all__ = ["BayesianKMeans", "EMMixture", "ICMMixture", "MAPMixture", "VariationalMixture"]
+__all__ = [
+    "BayesianGaussianMixture",
+    "BayesianKMeans",
+    "EMMixture",
+    "GaussianMixture",
+    "GibbsMixture",
+    "ICMMixture",
+    "KMeans",
+    "MAPMixture",
+    "VariationalMixture",
+]

@@ -1,0 +1,271 @@
+"""Rows as k-means sees them: dense rows about an origin in one unit, or CSR rows as they are."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial.distance import pdist
+
+from skem._kernels.parts import Centred, Linear
+from skem._kernels.passes import run_pass
+from skem._kernels.seeding import column_moments
+from skem._kernels.sparse import row_hash, run_csr_pass, squared_distances
+from skem.engine import BLOCK
+from skem.estimators.prediction import DrawnIn
+from skem.starts import choose_seeds
+from skem.summary import SUBSAMPLE, CanonicalRows, canonical_rows, subsample
+
+# Scores <x, m> - |m|^2 / 2 lose about eps x |m|^2; up to this multiple of the smallest squared distance of two
+# centres that moves no boundary by more than 1e-11 of it.
+LINEAR_REACH = 1e-11 / np.finfo(np.float64).eps
+# Squares of entries beyond this would overflow in CSR rows, which have no unit of their own.
+LARGEST = 1e150
+# A candidate seed must be better than another by more than rounding.
+SAME_POTENTIAL = 1e-12
+
+
+class Frame(NamedTuple):
+    """Coordinates (x - origin) / scale with one power of two for all columns.
+
+    Attributes
+    ----------
+    origin, scale : ndarray of shape (d,)
+    """
+
+    origin: np.ndarray
+    scale: np.ndarray
+
+
+class DenseRows:
+    """Rows in the coordinates of a frame, formed as they are loaded.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d), float32 or float64
+    weight : ndarray of shape (n,) or None
+    frame : Frame
+    """
+
+    def __init__(self, X, weight, frame):
+        self.X, self.weight, self.frame = X, weight, frame
+        self.unit = frame.scale[0]
+        # far out direction alone decides, and squares would overflow
+        self.drawn = DrawnIn(X, frame)
+        if len(self.drawn.rows):
+            self.X = X.astype(np.float64)
+            self.X[self.drawn.rows] = self.drawn.near()
+
+    def to_internal(self, X):
+        """Map rows from the user's units."""
+        return (np.asarray(X, dtype=np.float64) - self.frame.origin) / self.unit
+
+    def to_user(self, centers):
+        """Map centres back."""
+        return centers * self.unit + self.frame.origin
+
+    def mean_variance(self):
+        """Mean over columns of the weighted variance."""
+        _, mean, square = column_moments(self.X, self.frame.origin, 1.0 / self.frame.scale, self.weight, np.inf)
+        return float(np.mean(np.maximum(square - np.asarray(mean) ** 2, 0.0)))
+
+    def canonical(self):
+        """Distinct rows in an order of their own."""
+        return canonical_rows(self.X, self.weight)
+
+    def row(self, i):
+        """One row."""
+        return self.to_internal(self.X[i])
+
+    def seeds(self, n_clusters, init, rng):
+        """Centres at rows chosen by k-means++ or at random."""
+        rows = subsample(self.X, self.weight)
+        Z = np.ascontiguousarray(self.to_internal(self.X[rows.index]))
+        return Z[choose_seeds(Z, rows.weight, n_clusters, init, rng)]
+
+    def assign(self, centers, collect=True):
+        """Nearest centre of each row; mass and sum of the rows of each centre.
+
+        Parameters
+        ----------
+        centers : ndarray of shape (n_clusters, d)
+        collect : bool, default=True
+
+        Returns
+        -------
+        labels : int32 ndarray of shape (n,)
+            The first of equally near ones.
+        mass : ndarray of shape (n_clusters,)
+        sums : ndarray of shape (n_clusters, d) or None
+        """
+        K, d = centers.shape
+        norms = (centers**2).sum(axis=1)
+        if K == 1 or norms.max() <= LINEAR_REACH * pdist(centers, "sqeuclidean").min():
+            scorer, offset = Linear("x", centers), -0.5 * norms
+        else:
+            scorer, offset = Centred("diag", centers, np.ones_like(centers)), np.zeros(K)
+        collectors = [(Linear("x"), 0, d)] if collect else []
+        labels = np.empty(len(self.X), dtype=np.int32)
+        _, _, mass, sums = run_pass(
+            self.X, *self.frame, K, offset, [(scorer, 0, d)], collectors, assign="hard",
+            sample_weight=self.weight, labels=labels,
+        )  # fmt: skip
+        return labels, mass, sums[0]["features"] if collect else None
+
+    def squared(self, centers, labels):
+        """Squared distance of each row to the centre of its label."""
+        squared = np.empty(len(self.X))
+        for start in range(0, len(self.X), BLOCK):
+            rows = slice(start, start + BLOCK)
+            squared[rows] = ((self.to_internal(self.X[rows]) - centers[labels[rows]]) ** 2).sum(axis=1)
+        return squared
+
+    def distances(self, centers):
+        """Distance of each row to each centre, in the user's units."""
+        K, d = centers.shape
+        scores = np.empty((len(self.X), K))
+        run_pass(
+            self.X, *self.frame, K, np.zeros(K),
+            [(Centred("diag", centers, np.ones_like(centers)), 0, d)], [], assign="hard", scores=scores,
+        )  # fmt: skip
+        squared = np.maximum(-2.0 * scores, 0.0, out=scores)
+        distances = np.sqrt(squared, out=squared)
+        with np.errstate(over="ignore"):
+            distances *= self.unit
+            far = self.drawn.rows
+            if len(far):
+                distances[far] = np.ldexp(distances[far], self.drawn.halvings[:, None])
+        return np.minimum(distances, np.finfo(np.float64).max, out=distances)
+
+    def inertia(self, centers, labels):
+        """Weighted sum of squared distances, in the user's units."""
+        squared = self.squared(centers, labels)
+        with np.errstate(over="ignore"):
+            if len(self.drawn.rows):
+                squared[self.drawn.rows] = -self.drawn.stretch(-squared[self.drawn.rows])
+            total = (squared if self.weight is None else self.weight * squared).sum()
+            total = total * self.unit * self.unit
+        return float(min(total, np.finfo(np.float64).max))
+
+
+class SparseRows:
+    """CSR rows, neither centred nor made dense.
+
+    Parameters
+    ----------
+    X : CSR matrix or array of shape (n, d), float32 or float64
+        In canonical format: columns in order, none twice.
+    weight : ndarray of shape (n,) or None
+    """
+
+    frame = None
+
+    def __init__(self, X, weight):
+        if X.nnz and not max(float(X.data.max()), -float(X.data.min())) <= LARGEST:
+            raise ValueError(f"X holds an entry beyond {LARGEST:g}: squared distances overflow; divide X by a constant")
+        self.X, self.weight = X, weight
+        self.parts = (X.data, X.indices, X.indptr)
+
+    def to_internal(self, X):
+        """Map rows from the user's units: they are kept."""
+        return np.array(X, dtype=np.float64)
+
+    def to_user(self, centers):
+        """Map centres back: they are kept."""
+        return centers
+
+    def _total(self, values):
+        return (values if self.weight is None else self.weight * values).sum()
+
+    def _squared_norms(self):
+        n, d = self.X.shape
+        return squared_distances(*self.parts, np.zeros((1, d)), np.zeros(n, dtype=np.int32))
+
+    def mean_variance(self):
+        """Mean over columns of the weighted variance."""
+        d = self.X.shape[1]
+        _, mass, sums = run_csr_pass(*self.parts, np.zeros((d, 1)), np.zeros(1), sample_weight=self.weight)
+        mean = sums[0] / mass[0]
+        return max(float(self._total(self._squared_norms()) / mass[0] - (mean**2).sum()), 0.0) / d
+
+    def canonical(self, limit=None):
+        """Distinct rows in an order of their own: that of a hash of their contents."""
+        n = self.X.shape[0]
+        weight = np.ones(n) if self.weight is None else self.weight
+        rows = np.flatnonzero(weight > 0)
+        keys = row_hash(*self.parts)[rows]
+        if limit is not None and len(rows) > limit:
+            kept = keys <= np.partition(keys, limit)[limit]
+            rows, keys = rows[kept], keys[kept]
+        order = np.argsort(keys, kind="stable")
+        new = np.concatenate([[True], np.diff(keys[order]) != 0])
+        group = np.cumsum(new) - 1
+        inverse = np.full(n, -1, dtype=np.intp)
+        inverse[rows[order]] = group
+        return CanonicalRows(rows[order[new]], np.bincount(group, weights=weight[rows[order]]), inverse)
+
+    def row(self, i):
+        """One row, dense."""
+        return self.X[[i]].toarray()[0].astype(np.float64)
+
+    def seeds(self, n_clusters, init, rng):
+        """Centres at rows chosen by k-means++ or at random."""
+        rows = self.canonical(SUBSAMPLE)
+        chosen = SparseRows(self.X[rows.index], rows.weight)
+        if init == "random":
+            picks = choose_seeds(rows.index, rows.weight, n_clusters, init, rng)
+        else:
+            picks = chosen._plusplus(n_clusters, rng)
+        return np.ascontiguousarray(chosen.X[picks].toarray(), dtype=np.float64)
+
+    def _plusplus(self, n_seeds, rng):
+        """Greedy k-means++ among rows with weights (Arthur & Vassilvitskii 2007)."""
+        n_trials = 2 + int(np.log(n_seeds))
+        uniforms = rng.random((n_seeds, n_trials))
+        constant = np.zeros(self.X.shape[0], dtype=np.int32)
+
+        def pick(mass, uniform):
+            heap = np.cumsum(mass)
+            return min(int(np.searchsorted(heap, uniform * heap[-1], side="right")), len(mass) - 1)
+
+        def distances(i):
+            return squared_distances(*self.parts, self.row(i)[None], constant)
+
+        picks = [pick(self.weight, uniforms[0, 0])]
+        closest = distances(picks[0])
+        for trials in uniforms[1:]:
+            mass = self.weight * closest
+            if not mass.sum() > 0:
+                # every row has a seed on it: the seeds that are left go by weight alone
+                picks.append(pick(self.weight, trials[0]))
+                continue
+            best = None
+            for uniform in trials:
+                i = pick(mass, uniform)
+                nearer = np.minimum(closest, distances(i))
+                potential = (self.weight * nearer).sum()
+                if best is None or potential < best[0] * (1.0 - SAME_POTENTIAL):
+                    best = potential, i, nearer
+            picks.append(best[1])
+            closest = best[2]
+        return np.array(picks)
+
+    def assign(self, centers, collect=True):
+        """Nearest centre of each row; mass and sum of the rows of each centre."""
+        offset = -0.5 * (centers**2).sum(axis=1)
+        return run_csr_pass(
+            *self.parts, np.ascontiguousarray(centers.T), offset, sample_weight=self.weight, collect=collect
+        )
+
+    def squared(self, centers, labels):
+        """Squared distance of each row to the centre of its label."""
+        return squared_distances(*self.parts, np.ascontiguousarray(centers), labels)
+
+    def distances(self, centers):
+        """Distance of each row to each centre."""
+        norms = (centers**2).sum(axis=1)
+        scores = np.empty((self.X.shape[0], len(centers)))
+        run_csr_pass(*self.parts, np.ascontiguousarray(centers.T), -0.5 * norms, scores=scores, collect=False)
+        return np.sqrt(np.maximum(self._squared_norms()[:, None] - 2.0 * scores, 0.0))
+
+    def inertia(self, centers, labels):
+        """Weighted sum of squared distances."""
+        return float(self._total(self.squared(centers, labels)))
