@@ -8,10 +8,11 @@ import numbers
 
 import numpy as np
 
+from skem._compat import check_numbers
 from skem._kernels.parts import Centred, Linear
 from skem._kernels.passes import run_pass
 from skem._kernels.seeding import kmeans_plusplus
-from skem.summary import SUBSAMPLE, canonical_rows
+from skem.summary import subsample
 from skem.weights import safe_log
 
 INITS = ("k-means", "k-means++", "random")
@@ -19,6 +20,14 @@ INITS = ("k-means", "k-means++", "random")
 LLOYD_ITERATIONS = 20
 # Squared norm of a centre (in units of the data's spread) up to which <x, m> - |m|^2 / 2 keeps its digits.
 LINEAR_REACH = 1e4
+
+
+def _nearest(centers):
+    """Scorer and offsets whose best score is the nearest centre."""
+    norms = (centers**2).sum(axis=1)
+    if norms.max() <= LINEAR_REACH:
+        return Linear("x", centers), -0.5 * norms
+    return Centred("diag", centers, np.ones_like(centers)), np.zeros(len(centers))
 
 
 def lloyd(X, sample_weight, centers, origin, scale, max_iter, tol=0.0, n_threads=0):
@@ -46,34 +55,32 @@ def lloyd(X, sample_weight, centers, origin, scale, max_iter, tol=0.0, n_threads
     """
     n_clusters, d = centers.shape
     labels = np.full(X.shape[0], -1, dtype=np.int32)
-    collector = Linear("x", np.empty((n_clusters, 0)), None)
-    n_iter, moved = 0, 1
-    while True:
-        norms = (centers**2).sum(axis=1)
-        if norms.max() <= LINEAR_REACH:
-            scorer, offset = Linear("x", centers, None), -0.5 * norms
-        else:
-            scorer, offset = Centred("diag", centers, np.ones_like(centers), None), np.zeros(n_clusters)
-        _, moved, n_k, sums = run_pass(
-            X, origin, scale, n_clusters, offset, [(scorer, 0, d)], [(collector, 0, d)], assign="hard",
+    collector = Linear("x")
+
+    def assign(collectors):
+        scorer, offset = _nearest(centers)
+        return run_pass(
+            X, origin, scale, n_clusters, offset, [(scorer, 0, d)], collectors, assign="hard",
             sample_weight=sample_weight, labels_in=labels, labels=labels, n_threads=n_threads,
         )  # fmt: skip
-        if moved == 0 or n_iter >= max_iter:
+
+    n_iter = 0
+    while True:
+        last = n_iter >= max_iter
+        _, moved, n_k, sums = assign([] if last else [(collector, 0, d)])
+        if moved == 0 or last:
             break
         n_iter += 1
         new = np.where(n_k[:, None] > 0, sums[0]["features"] / np.where(n_k > 0, n_k, 1.0)[:, None], centers)
         shift = float(((new - centers) ** 2).sum())
         centers = new
         if 0 < shift <= tol:
-            run_pass(
-                X, origin, scale, n_clusters, -0.5 * (centers**2).sum(axis=1), [(Linear("x", centers, None), 0, d)],
-                [], assign="hard", labels=labels,
-            )  # fmt: skip
+            assign([])
             break
     return centers, labels, n_iter, moved == 0
 
 
-def _seeds(Z, weight, n_components, init, rng):
+def choose_seeds(Z, weight, n_components, init, rng):
     """Positions of the seeds among canonical rows in standard coordinates."""
     n_trials = 2 + int(np.log(n_components)) if init != "random" else 1
     uniforms = rng.random((n_components, n_trials))
@@ -91,18 +98,21 @@ def _seed_labels(source, n_components, init, rng):
     unit = np.sqrt(summary.variance)
     if source.family.equivariance == "scalar":
         unit = np.full_like(unit, np.sqrt(summary.variance.mean()))
-    rows = canonical_rows(source.X, source.weight, limit=SUBSAMPLE)
+    rows = subsample(source.X, source.weight)
     Z = np.ascontiguousarray(summary.to_internal(source.X[rows.index]) / unit)
-    centers = Z[_seeds(Z, rows.weight, n_components, init, rng)]
-    max_iter = LLOYD_ITERATIONS if init == "k-means" else 0
-    return lloyd(source.X, source.weight, centers, summary.origin, summary.scale * unit, max_iter)[1]
+    centers = Z[choose_seeds(Z, rows.weight, n_components, init, rng)]
+    if init == "k-means":
+        centers = lloyd(Z, rows.weight, centers, np.zeros_like(unit), np.ones_like(unit), LLOYD_ITERATIONS)[0]
+    return lloyd(source.X, None, centers, summary.origin, summary.scale * unit, 0)[1]
 
 
 def _check_labels(init, n, n_components):
     labels = np.asarray(init)
     if labels.shape != (n,):
         raise ValueError(f"init has shape {labels.shape}; labels need one for each of the {n} rows of X")
-    if not np.issubdtype(labels.dtype, np.integer) and not (labels == np.floor(labels)).all():
+    if labels.dtype.kind not in "biuf":
+        raise ValueError("init holds labels that are not numbers")
+    if labels.dtype.kind == "f" and not (labels == np.floor(labels)).all():
         raise ValueError("init holds labels that are not whole numbers")
     bad = np.flatnonzero((labels < -1) | (labels >= n_components))
     if bad.size:
@@ -114,7 +124,10 @@ def _check_labels(init, n, n_components):
 
 
 def _check_resp(init, n, n_components):
-    resp = np.asarray(init, dtype=np.float64)
+    try:
+        resp = np.asarray(init, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"init holds responsibilities that are not numbers: {error}") from None
     if resp.shape != (n, n_components):
         raise ValueError(f"init has shape {resp.shape}; responsibilities need ({n}, {n_components})")
     bad = np.flatnonzero(~(np.isfinite(resp).all(axis=1) & (resp >= 0).all(axis=1) & (resp.sum(axis=1) > 0)))
@@ -139,10 +152,15 @@ def theta_from_parameters(family, n_components, given):
     log_weights : ndarray of shape (n_components,)
     theta : Parameters
     """
-    given = dict(given)
-    weights = np.asarray(given.pop("weights", np.full(n_components, 1.0 / n_components)), dtype=np.float64)
+    given = {name: check_numbers(value, name) for name, value in given.items()}
+    weights = given.pop("weights", np.full(n_components, 1.0 / n_components))
     if weights.shape != (n_components,) or not (weights >= 0).all() or not np.isclose(weights.sum(), 1.0, atol=1e-6):
         raise ValueError(f"weights must be {n_components} numbers >= 0 that sum to one")
+    shape = family.shape_of_parameters(given)
+    if shape[1] != family.summary_.n_features:
+        raise ValueError(
+            f"{family.location} has {shape[1]} columns, the data have {family.summary_.n_features} features"
+        )
     try:
         theta = family.parameters(**given)
     except TypeError as error:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skem._kernels.seeding import column_moments, row_hash
+from skem._kernels.seeding import column_moments, column_range, row_hash
 
 # Rows beyond this many robust standard deviations count as lying there when the data's mean and variance are
 # taken, so that one wild row blurs neither priors nor constraints.
@@ -13,6 +13,8 @@ WINSOR = 20.0
 SUBSAMPLE = 1 << 14
 # A coordinate beyond this, in robust standard deviations, would overflow when squared.
 FARTHEST = 1e120
+# A column whose range or typical value is beyond this has a variance beyond float64.
+WIDEST = 1e154
 
 
 class Summary(NamedTuple):
@@ -30,6 +32,8 @@ class Summary(NamedTuple):
         Winsorised covariance in internal coordinates, divisor one less than the weight.
     constant : bool ndarray of shape (n_features,)
         Columns that never change.
+    n_distinct : int
+        Distinct rows with weight, counted up to SUBSAMPLE.
     """
 
     n_features: int
@@ -40,6 +44,7 @@ class Summary(NamedTuple):
     variance: np.ndarray
     covariance: np.ndarray
     constant: np.ndarray
+    n_distinct: int = SUBSAMPLE
 
     def to_internal(self, X):
         """Map rows (n, n_features) from the user's units; the result is float64."""
@@ -68,64 +73,107 @@ class CanonicalRows(NamedTuple):
         Position of each row's twin in `index`, -1 for rows left out.
     """
 
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment] # rows are read by name, never searched as a tuple
     weight: np.ndarray
     inverse: np.ndarray
 
 
-def _group_sorted(X, rows):
-    """Lexicographic order of X[rows] and where a new content starts."""
-    order = np.lexsort(X[rows].T[::-1]) if X.shape[1] <= 4 else np.argsort(X[rows, 0], kind="stable")
-    if X.shape[1] > 4:
-        # most columns of real data never decide: refine by further columns only while ties are left
-        group = np.zeros(len(rows), dtype=np.intp)
-        for column in X.T:
-            values = column[rows]
-            order = np.lexsort((values, group))
-            step = (np.diff(values[order]) != 0) | (np.diff(group[order]) != 0)
-            group[order] = np.concatenate([[0], np.cumsum(step)])
-            if group[order[-1]] == len(rows) - 1:
-                break
-    sorted_rows = X[rows[order]]
-    new = np.concatenate([[True], (sorted_rows[1:] != sorted_rows[:-1]).any(axis=1)])
-    return order, new
+def _order_by_value(X):
+    """Lexicographic order of the rows of X."""
+    order = np.argsort(X[:, 0], kind="stable")
+    # most columns of real data never decide: go on only while ties are left
+    group = np.zeros(len(X), dtype=np.intp)
+    for column in X.T:
+        order = np.lexsort((column, group))
+        step = (np.diff(column[order]) != 0) | (np.diff(group[order]) != 0)
+        group[order] = np.concatenate([[0], np.cumsum(step)])
+        if group[order[-1]] == len(X) - 1:
+            break
+    return order
 
 
-def canonical_rows(X, sample_weight=None, limit=None):
+def _join_equal(X, sample_weight, rows):
+    """Canonical rows of X[rows], sorted by value."""
+    order = rows[_order_by_value(X[rows])]
+    new = np.concatenate([[True], (X[order[1:]] != X[order[:-1]]).any(axis=1)])
+    group = np.cumsum(new) - 1
+    inverse = np.full(len(X), -1, dtype=np.intp)
+    inverse[order] = group
+    weight = None if sample_weight is None else sample_weight[order]
+    return CanonicalRows(order[new], np.bincount(group, weight).astype(np.float64), inverse)
+
+
+def _weighted_rows(X, sample_weight):
+    return np.arange(len(X)) if sample_weight is None else np.flatnonzero(sample_weight)
+
+
+def _place_hash(X, sample_weight):
+    """Hash of each row's place within the columns' ranges, which a change of origin or unit hardly touches."""
+    low, high = column_range(X, sample_weight)
+    with np.errstate(over="ignore", divide="ignore"):
+        inv_span = np.minimum(1.0 / (high - low), np.finfo(np.float64).max)
+    return row_hash(X, low, inv_span)
+
+
+def canonical_rows(X, sample_weight=None):
     """Distinct rows of X with summed weights, in an order that shuffling X does not change.
 
-    Small sets are sorted by value, which changes of origin and unit leave alone too; large ones by a 64-bit
-    hash of their contents, since sorting a million rows is too slow.
+    Up to SUBSAMPLE distinct rows are sorted by value, which a change of origin or unit leaves alone. More are
+    sorted by a hash of their place within the columns' ranges, in float precision, since sorting a million rows by
+    value is too slow: another unit may swap the few rows whose place it rounds otherwise.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
     sample_weight : ndarray of shape (n,), default=None
-    limit : int, default=None
-        Keep about this many rows, chosen by hash.
 
     Returns
     -------
     rows : CanonicalRows
     """
-    n = len(X)
-    weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight)
-    rows = np.flatnonzero(weight > 0)
-    keys = None
-    if len(rows) > SUBSAMPLE:
-        keys = row_hash(X)[rows]
-        if limit is not None and len(rows) > limit:
-            kept = keys <= np.partition(keys, limit)[limit]
-            rows, keys = rows[kept], None
-    if keys is None:
-        order, new = _group_sorted(X, rows)
+    rows = _weighted_rows(X, sample_weight)
+    if len(rows) <= SUBSAMPLE:
+        return _join_equal(X, sample_weight, rows)
+    exact, first, group = np.unique(row_hash(X)[rows], return_index=True, return_inverse=True)
+    index = rows[first]
+    if len(index) <= SUBSAMPLE:
+        order = _order_by_value(X[index])
     else:
-        order = np.argsort(keys, kind="stable")
-        new = np.concatenate([[True], np.diff(keys[order]) != 0])
-    group = np.cumsum(new) - 1
-    inverse = np.full(n, -1, dtype=np.intp)
-    inverse[rows[order]] = group
-    return CanonicalRows(rows[order[new]], np.bincount(group, weights=weight[rows[order]]), inverse)
+        order = np.lexsort((exact, _place_hash(X, sample_weight)[index]))
+    rank = np.empty(len(order), dtype=np.intp)
+    rank[order] = np.arange(len(order))
+    inverse = np.full(len(X), -1, dtype=np.intp)
+    inverse[rows] = rank[group]
+    weight = np.bincount(group, None if sample_weight is None else sample_weight[rows]).astype(np.float64)
+    return CanonicalRows(index[order], weight[order], inverse)
+
+
+def subsample(X, sample_weight=None):
+    """Canonical rows, of at most about SUBSAMPLE distinct ones that their hashes choose.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    sample_weight : ndarray of shape (n,), default=None
+
+    Returns
+    -------
+    rows : CanonicalRows
+        Sorted by value.
+    """
+    rows = _weighted_rows(X, sample_weight)
+    if len(rows) <= SUBSAMPLE:
+        return _join_equal(X, sample_weight, rows)
+    keys = _place_hash(X, sample_weight)[rows]
+    n_smallest = SUBSAMPLE
+    while True:
+        # repeated rows share a key, and count once: look at more rows until there are enough distinct ones
+        n_smallest = min(2 * n_smallest, len(keys))
+        distinct = np.unique(keys[keys <= np.partition(keys, n_smallest - 1)[n_smallest - 1]])
+        if len(distinct) >= SUBSAMPLE:
+            return _join_equal(X, sample_weight, rows[keys <= distinct[SUBSAMPLE - 1]])
+        if n_smallest == len(keys):
+            return canonical_rows(X, sample_weight)
 
 
 def _weighted_median(values, weight):
@@ -134,6 +182,19 @@ def _weighted_median(values, weight):
     cumulative = np.cumsum(weight[order], axis=0)
     at = (cumulative < 0.5 * cumulative[-1]).sum(axis=0)
     return np.take_along_axis(np.take_along_axis(values, order, 0), at[None], 0)[0]
+
+
+def _check_range(low, high):
+    """Raise ValueError where a column's variance would leave float64."""
+    with np.errstate(over="ignore"):
+        # a constant column has its magnitude for a scale
+        width = np.where(high > low, high - low, np.abs(high))
+    if not (width < WIDEST).all():
+        column = int(np.argmax(width))
+        raise ValueError(
+            f"column {column} of X runs from {low[column]:.3g} to {high[column]:.3g}: its variance would leave the "
+            "range of float64; rescale X"
+        )
 
 
 def summarize(X, sample_weight, equivariance):
@@ -154,11 +215,14 @@ def summarize(X, sample_weight, equivariance):
     Raises
     ------
     ValueError
-        If an entry lies so far out that its square would overflow in any unit.
+        If a column's variance would overflow, or an entry lies so far out that its square would in any unit.
     """
-    n, d = X.shape
+    d = X.shape[1]
     origin, scale = np.zeros(d), np.ones(d)
-    rows = canonical_rows(X, sample_weight, limit=SUBSAMPLE)
+    low, high = column_range(X, sample_weight)
+    if equivariance is not None:
+        _check_range(low, high)
+    rows = subsample(X, sample_weight)
     sample = X[rows.index].astype(np.float64)
     if equivariance is not None:
         origin = _weighted_median(sample, rows.weight)
@@ -173,8 +237,7 @@ def summarize(X, sample_weight, equivariance):
         if equivariance == "scalar":
             width = np.full(d, np.sqrt(np.mean((width / width.max()) ** 2)) * width.max())
         scale = np.exp2(np.round(np.log2(width)))
-    with np.errstate(over="ignore"):
-        farthest = np.maximum(np.abs(X.max(axis=0) - origin), np.abs(X.min(axis=0) - origin)) / scale
+    farthest = np.maximum(high - origin, origin - low) / scale
     if not (farthest < FARTHEST).all():
         column = int(np.argmax(farthest))
         row = int(np.argmax(np.abs(X[:, column] / 2 - origin[column] / 2)))
@@ -184,7 +247,7 @@ def summarize(X, sample_weight, equivariance):
         )
     total, mean, square = column_moments(X, origin, 1.0 / scale, sample_weight, WINSOR if equivariance else np.inf)
     variance = square - mean**2
-    constant = farthest == 0 if equivariance is not None else X.max(axis=0) == X.min(axis=0)
+    constant = low == high
     # a constant column has no spread of its own: its magnitude stands in, so that priors stay proper
     variance = np.where((variance > 1e-13 * square) & ~constant, variance, 1.0)
     sample = (sample - origin) / scale
@@ -192,4 +255,4 @@ def summarize(X, sample_weight, equivariance):
         np.clip(sample, -WINSOR, WINSOR, out=sample)
     sample -= rows.weight @ sample / rows.weight.sum()
     covariance = (sample.T * rows.weight) @ sample / max(rows.weight.sum() - 1.0, 1.0)
-    return Summary(d, float(total), origin, scale, np.asarray(mean), variance, covariance, constant)
+    return Summary(d, float(total), origin, scale, np.asarray(mean), variance, covariance, constant, len(rows.index))

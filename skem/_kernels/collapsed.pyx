@@ -151,7 +151,7 @@ cdef class Collapsed:
         if self._kind == FULL or self._kind == TIED:
             factors, ok = cholesky(np.ascontiguousarray(scatter.reshape(-1, d, d)))
             if not ok.all():
-                raise ValueError("every scatter matrix must be positive definite")
+                raise np.linalg.LinAlgError("every scatter matrix must be positive definite")
             if self._kind == TIED:
                 # One panel whose lanes are all alike serves every panel of means.
                 factors = np.broadcast_to(factors, (LANES, d, d))

@@ -58,6 +58,8 @@ cdef inline uint64_t _bits(double value) noexcept nogil:
 
 cdef void _hash_rows(
     const floating[:, :] X,     # IN
+    const double[::1] low,      # IN (d,), or None
+    const double[::1] inv_span,  # IN (d,), or None
     Py_ssize_t start,           # IN
     Py_ssize_t stop,            # IN
     uint64_t[::1] hashes,       # OUT
@@ -65,23 +67,34 @@ cdef void _hash_rows(
     # A sum of mixed values, each salted by its column: no value waits for the one before it, as it
     # would in a chain, and the salt makes the order of columns matter.
     cdef Py_ssize_t i, j, d = X.shape[1]
+    cdef bint relative = low is not None
     cdef uint64_t total, salt
+    cdef double value
     for i in range(start, stop):
         total = 0
         salt = 0
         for j in range(d):
             salt += GOLDEN
-            total += _mix(_bits(<double> X[i, j]) + salt)
+            value = X[i, j]
+            if relative:
+                # Float precision: the rounding of another unit must not show.
+                value = <float> ((value - low[j]) * inv_span[j])
+            total += _mix(_bits(value) + salt)
         hashes[i] = _mix(total)
 
 
-def row_hash(const floating[:, :] X):
-    """64-bit hash of each row's content.
+def row_hash(
+    const floating[:, :] X, const double[::1] low=None, const double[::1] inv_span=None
+):
+    """64-bit hash of each row's content, or of its place between given ends.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features), float32 or float64
         In any memory order; C order is the fastest. Values are hashed as float64, and -0.0 as 0.0.
+    low, inv_span : ndarray of shape (n_features,), default=None
+        Where given, (X - low) * inv_span is hashed in float precision: with the columns' least values and
+        inverse ranges the hash hardly depends on origin and unit, but rows that differ may share it.
 
     Returns
     -------
@@ -89,15 +102,70 @@ def row_hash(const floating[:, :] X):
         Equal rows have equal hashes; columns are not interchangeable.
     """
     cdef Py_ssize_t n = X.shape[0], start = 0, stop, step = _slice_rows(X.shape[1])
+    if low is not None and (low.shape[0] != X.shape[1] or inv_span.shape[0] != X.shape[1]):
+        raise ValueError("low and inv_span need one value per column of X")
     hashes = np.empty(n, np.uint64)
     cdef uint64_t[::1] out = hashes
     while start < n:
         stop = min(start + step, n)
         with nogil:
-            _hash_rows(X, start, stop, out)
+            _hash_rows(X, low, inv_span, start, stop, out)
         PyErr_CheckSignals()
         start = stop
     return hashes
+
+
+# --------------------------------------------------------------------------------------------------
+# Column ranges
+
+
+cdef void _widen_range(
+    const floating[:, :] X,     # IN
+    const double[::1] weights,  # IN (n,), or None
+    Py_ssize_t start,           # IN
+    Py_ssize_t stop,            # IN
+    double[::1] low,            # IN OUT (d,)
+    double[::1] high,           # IN OUT (d,)
+) noexcept nogil:
+    cdef Py_ssize_t i, j, d = X.shape[1]
+    cdef bint weighted = weights is not None
+    cdef double value
+    for i in range(start, stop):
+        if weighted and weights[i] == 0:
+            continue
+        for j in range(d):
+            value = X[i, j]
+            low[j] = value if value < low[j] else low[j]
+            high[j] = value if value > high[j] else high[j]
+
+
+def column_range(const floating[:, :] X, const double[::1] weights):
+    """Least and largest value of each column over the rows that have weight.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features), float32 or float64
+        In any memory order.
+    weights : ndarray of shape (n_samples,) or None
+        None stands for ones.
+
+    Returns
+    -------
+    low, high : ndarray of shape (n_features,)
+        inf and -inf where no row has weight.
+    """
+    cdef Py_ssize_t n = X.shape[0], start = 0, stop, step = _slice_rows(X.shape[1])
+    if weights is not None and weights.shape[0] != n:
+        raise ValueError("weights need one value per row of X")
+    low_array, high_array = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
+    cdef double[::1] low = low_array, high = high_array
+    while start < n:
+        stop = min(start + step, n)
+        with nogil:
+            _widen_range(X, weights, start, stop, low, high)
+        PyErr_CheckSignals()
+        start = stop
+    return low_array, high_array
 
 
 # --------------------------------------------------------------------------------------------------
@@ -201,7 +269,7 @@ def column_moments(
 cdef struct Rows:
     const double *X             # (n, d)
     const double *w             # (n,)
-    double *closest             # (n,) squared distance to the nearest seed, or one where all count alike
+    double *closest             # (n,) squared distance to the nearest seed, or ones
     double *mass                # (n_blocks,) sums of w * closest
     Py_ssize_t n
     Py_ssize_t d
