@@ -29,7 +29,7 @@ print(f"{len(X)} lines stand for {frequency.sum():.0f} households")
 fits = {}
 print(f"\n{'K':>2}{'log-likelihood':>16}{'BIC':>10}  rates")
 for k in range(1, 5):
-    fit = EMMixture(n_components=k, family=Poisson(), n_init=20, tol=0, max_iter=20000, random_state=0)
+    fit = EMMixture(n_components=k, family=Poisson(), n_init=5, tol=0, max_iter=20000, random_state=0)
     fits[k] = fit.fit(X, sample_weight=frequency)
     log_likelihood = fit.score(X, sample_weight=frequency) * frequency.sum()
     bic = fit.bic(X, sample_weight=frequency)
