@@ -219,7 +219,7 @@ def test_draws_of_a_gaussian_follow_the_normal_wishart(covariance_type):
 
 
 def log_niw(X, prior_mean, kappa, nu, scatter):
-    """Log marginal likelihood of rows under a normal-inverse-Wishart prior (METHODS 3.1), written out."""
+    """Log marginal likelihood of rows under a normal-inverse-Wishart prior, written out."""
     n, d = X.shape
     if n == 0:
         return 0.0
@@ -268,9 +268,7 @@ def test_labels_follow_the_enumerated_posterior(name):
     X, family, log_marginal = FEW[name]
     n, n_components, alpha = len(X), 2, 1.2
     labellings = [np.array(z) for z in itertools.product(range(n_components), repeat=n)]
-    log_joint = np.array(
-        [log_labels(z, 2, alpha) + sum(log_marginal(X[z == k]) for k in range(2)) for z in labellings]
-    )
+    log_joint = np.array([log_labels(z, 2, alpha) + sum(log_marginal(X[z == k]) for k in range(2)) for z in labellings])
     probability = np.exp(log_joint - logsumexp(log_joint))
     together = sum(p * (z[:, None] == z) for p, z in zip(probability, labellings, strict=True))
     alone = probability[[z.min() == z.max() for z in labellings]].sum()
@@ -384,6 +382,13 @@ def test_weights_that_count_no_labels_are_refused(weight):
     with pytest.raises(ValueError, match=r"sample_weight\[7\] = 0.5|sums to 1e\+300"):
         mixture.fit(X, sample_weight=weights)
     assert vars(mixture) == before
+
+
+def test_a_row_too_far_out_is_named_by_its_place():
+    X = iris()[:20]
+    X[11, 2] = 1e140
+    with pytest.raises(ValueError, match=r"X\[11, 2\] = 1e\+140"):
+        short(2).fit(X)
 
 
 def test_chains_start_apart_and_seeds_repeat():

@@ -14,6 +14,7 @@ from skem._compat import Interval
 from skem.engine import Source
 from skem.estimators.base import BaseMixture
 from skem.estimators.monitor import Monitor
+from skem.estimators.prediction import log_responsibilities
 from skem.inference.base import Fit, Model
 from skem.inference.gibbs import Gibbs, match, only_draw
 from skem.starts import is_given, start
@@ -168,7 +169,13 @@ class GibbsMixture(BaseMixture):
         # chains see distinct rows in canonical order, so that not a bit of a draw depends on how rows were given
         rows = canonical_rows(X, sample_weight)
         distinct = np.ascontiguousarray(X[rows.index])
-        family = family.bind(summarize(distinct, rows.weight, family.equivariance))
+        try:
+            summary = summarize(distinct, rows.weight, family.equivariance)
+        except ValueError:
+            # the same complaint again, naming the row by its place in X
+            summarize(X, sample_weight, family.equivariance)
+            raise
+        family = family.bind(summary)
         source, as_given = Source(distinct, rows.weight, family), Source(X, sample_weight, family)
         model = Model.build(family, self._weights(self.n_components), self.n_components, source)
         seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_chains + 1)
@@ -274,11 +281,9 @@ class GibbsMixture(BaseMixture):
         return np.concatenate([resp for _, resp in _mean_resp(source, self._mixtures)])
 
     def _log_resp(self, source):
-        shape = len(source), self.n_components_
-        total, scores, lse = np.full(shape, -np.inf), np.empty(shape), np.empty(len(source))
+        total = np.full((len(source), self.n_components_), -np.inf)
         for log_weights, theta in self._mixtures:
-            source.run(log_weights, theta, collect=False, scores=scores, lse=lse)
-            np.logaddexp(total, scores - lse[:, None], out=total)
+            np.logaddexp(total, log_responsibilities(source, log_weights, theta), out=total)
         return total - np.log(len(self._mixtures))
 
     def _log_density(self, source):
