@@ -1,0 +1,192 @@
+"""Weights: a row of weight w equals w rows, weight 0 equals absence, and the order of rows is nothing."""
+
+import inspect
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import skem
+from skem.families import Gaussian, Poisson
+from skem.starts import INITS
+from skem.summary import SUBSAMPLE, canonical_rows, subsample, summarize
+
+COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
+TOLERANCE = 1e-9
+# A few sweeps show what weights do to a sampler.
+FEW = {"n_chains": 2, "n_draws": 8, "n_burn_in": 4}
+
+
+def takes_weights(cls):
+    return "sample_weight" in inspect.signature(cls.fit).parameters
+
+
+ESTIMATORS = sorted(
+    (
+        cls
+        for cls in map(skem.__dict__.get, skem.__all__)
+        if inspect.isclass(cls) and hasattr(cls, "fit") and takes_weights(cls)
+    ),
+    key=lambda cls: cls.__name__,
+)
+MIXTURES = [cls for cls in ESTIMATORS if "family" in inspect.signature(cls).parameters]
+FAMILIES = {name: Gaussian(name) for name in COVARIANCE_TYPES} | {"poisson": Poisson()}
+
+
+def problem(seed, family="full"):
+    """Rows on a coarse grid, so that some are equal, and integer weights with zeros among them."""
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.integers(30, 80)), int(rng.integers(1, 4))
+    X = np.round(rng.standard_normal((n, d)) + 6 * rng.integers(0, 3, (n, 1)), 1)
+    if family == "poisson":
+        X = np.abs(np.round(X))
+    weight = rng.integers(0, 4, n)
+    weight[:6] = 1
+    return X, weight, rng
+
+
+def repeated(X, weight, rng):
+    """The rows as often as their weights say, shuffled."""
+    index = np.repeat(np.arange(len(X)), weight)
+    return rng.permutation(index)
+
+
+def fit(estimator, X, sample_weight=None):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return estimator.fit(X, sample_weight=sample_weight)
+
+
+def numbers(estimator):
+    """Every fitted number, components in the order of their means."""
+    given = {
+        name: np.asarray(value, dtype=float)
+        for name, value in vars(estimator).items()
+        if name.endswith("_") and not name.startswith("_") and name not in ("labels_", "n_iter_")
+        if isinstance(value, float | np.ndarray) and np.asarray(value).dtype.kind == "f"
+    }
+    # a run's path may take a step more where rounding decides the last one
+    return {name: value for name, value in given.items() if name != "lower_bounds_"}
+
+
+def assert_same(first, second, rows, of_rows):
+    one, other = numbers(first), numbers(second)
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert value.shape == other[name].shape, name
+        size = np.maximum(1.0, np.abs(value))
+        assert (np.abs(value - other[name]) <= TOLERANCE * size).all(), name
+    np.testing.assert_array_equal(first.labels_[of_rows], second.labels_[rows])
+
+
+def check(estimator, seed, family):
+    X, weight, rng = problem(seed, family)
+    index = repeated(X, weight, rng)
+    first = fit(estimator, X, weight.astype(float))
+    second = fit(type(estimator)(**estimator.get_params(deep=False)), X[index])
+    assert_same(first, second, slice(None), index)
+
+
+def variants(family):
+    for cls in MIXTURES:
+        known = inspect.signature(cls).parameters
+        few = {name: value for name, value in FEW.items() if name in known}
+        for init in INITS:
+            yield pytest.param(
+                cls(3, family=FAMILIES[family], init=init, random_state=0, **few),
+                id=f"{cls.__name__}-{init}",
+            )
+
+
+@pytest.mark.parametrize(
+    ("estimator", "family"),
+    [
+        pytest.param(*variant.values, family, id=f"{variant.id}-{family}")
+        for family in FAMILIES
+        for variant in variants(family)
+    ],
+)
+def test_integer_weights_equal_repetition(estimator, family):
+    for seed in range(3):
+        check(estimator, seed, family)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    seed=st.integers(0, 10_000),
+    cls=st.sampled_from([cls for cls in MIXTURES if cls.__name__ != "GibbsMixture"]),
+    family=st.sampled_from(sorted(FAMILIES)),
+    init=st.sampled_from(INITS),
+    n_components=st.integers(1, 5),
+    n_init=st.integers(1, 3),
+)
+def test_integer_weights_equal_repetition_by_chance(seed, cls, family, init, n_components, n_init):
+    estimator = cls(n_components, family=FAMILIES[family], init=init, n_init=n_init, random_state=seed)
+    check(estimator, seed, family)
+
+
+@pytest.mark.parametrize("cls", [cls for cls in ESTIMATORS if cls not in MIXTURES], ids=lambda cls: cls.__name__)
+def test_dropins_with_weights(cls):
+    known = inspect.signature(cls).parameters
+    size = {"n_clusters": 3} if "n_clusters" in known else {"n_components": 3}
+    for seed in range(5):
+        X, weight, rng = problem(seed)
+        index = repeated(X, weight, rng)
+        first = fit(cls(**size, random_state=0), X, weight.astype(float))
+        second = fit(cls(**size, random_state=0), X[index])
+        one, other = numbers(first), numbers(second)
+        for name, value in one.items():
+            size_of = np.maximum(1.0, np.abs(value))
+            assert (np.abs(value - other[name]) <= TOLERANCE * size_of).all(), name
+
+
+@pytest.mark.parametrize("cls", MIXTURES, ids=lambda cls: cls.__name__)
+def test_scores_and_partial_fits_with_weights(cls):
+    X, weight, rng = problem(4)
+    index = repeated(X, weight, rng)
+    known = inspect.signature(cls).parameters
+    few = {name: value for name, value in FEW.items() if name in known}
+    estimator = fit(cls(2, random_state=0, **few), X)
+    assert estimator.score(X, sample_weight=weight) == pytest.approx(estimator.score(X[index]), rel=TOLERANCE)
+    if hasattr(cls, "partial_fit"):
+        first, second = cls(2, random_state=0), cls(2, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for part in np.array_split(np.arange(len(X)), 2):
+                first.partial_fit(X[part], sample_weight=weight[part].astype(float))
+                second.partial_fit(X[np.repeat(part, weight[part])])
+        for name, value in numbers(first).items():
+            np.testing.assert_allclose(value, numbers(second)[name], rtol=1e-9, atol=1e-9)
+
+
+def test_summary_and_subsample_of_large_data_count_repeated_rows_once():
+    rng = np.random.default_rng(0)
+    for n_distinct in (SUBSAMPLE // 2, SUBSAMPLE + 4000):
+        X = rng.standard_normal((n_distinct, 2))
+        weight = rng.integers(0, 4, n_distinct)
+        index = rng.permutation(np.repeat(np.arange(n_distinct), weight))
+        for select in (subsample, canonical_rows):
+            one, other = select(X, weight.astype(float)), select(X[index])
+            np.testing.assert_array_equal(X[one.index], X[index][other.index])
+            np.testing.assert_array_equal(one.weight, other.weight)
+            known = one.inverse >= 0
+            np.testing.assert_array_equal(X[one.index[one.inverse[known]]], X[known])
+            assert not known[weight == 0].any()
+        for one, other in zip(
+            summarize(X, weight.astype(float), "affine"), summarize(X[index], None, "affine"),
+            strict=True,
+        ):  # fmt: skip
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_weights_beyond_the_subsample():
+    rng = np.random.default_rng(1)
+    n = SUBSAMPLE // 2
+    X = rng.standard_normal((n, 2)) + 6 * rng.integers(0, 3, (n, 1))
+    weight = rng.integers(1, 5, n)
+    index = rng.permutation(np.repeat(np.arange(n), weight))
+    first = fit(skem.EMMixture(3, random_state=0), X, weight.astype(float))
+    second = fit(skem.EMMixture(3, random_state=0), X[index])
+    assert_same(first, second, slice(None), index)
