@@ -70,7 +70,9 @@ def validate_rows(estimator, X, **params):
     ValueError
         Naming what is wrong with X.
     """
-    X = validate_data(estimator, X, dtype="numeric", copy=False, **params)
+    # the sum by which scikit-learn looks for NaN may itself be infinity - infinity
+    with np.errstate(over="ignore", invalid="ignore"):
+        X = validate_data(estimator, X, dtype="numeric", copy=False, **params)
     return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
 
 

@@ -319,7 +319,9 @@ class BaseMixture(
                 "that the covariance rests on the constraint or the prior there"
             )
         if massless.any() and not self._upper_bound:
-            found.append(f"{int(massless.sum())} of {model.n_components} components ended without weight, and are left out")
+            found.append(
+                f"{int(massless.sum())} of {model.n_components} components ended without weight, and are left out"
+            )
         if n_distinct < model.n_components:
             found.append(f"X has {n_distinct} distinct rows for {model.n_components} components")
         if found:

@@ -109,6 +109,26 @@ def whole_density(source, density, drawn=None):
     return density
 
 
+def log_responsibilities(source, log_weights, theta):
+    """Log responsibilities of a source's rows.
+
+    Parameters
+    ----------
+    source : Source
+    log_weights : ndarray of shape (n_components,)
+    theta : Parameters
+
+    Returns
+    -------
+    log_resp : ndarray of shape (n_samples, n_components)
+    """
+    scores = np.empty((len(source), len(log_weights)))
+    source.run(log_weights, theta, collect=False, scores=scores)
+    # the largest is taken off first: far out, the logarithm of the sum of ties would drown in it
+    scores -= scores.max(axis=1, keepdims=True)
+    return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+
+
 class PredictionMixin:
     """Methods of a fitted mixture that take rows and change nothing."""
 
@@ -141,9 +161,7 @@ class PredictionMixin:
 
     def _log_resp(self, source):
         """Log responsibilities of a source's rows."""
-        scores, lse = np.empty((len(source), self.n_components_)), np.empty(len(source))
-        source.run(self._log_weights, self._theta, collect=False, scores=scores, lse=lse)
-        return scores - lse[:, None]
+        return log_responsibilities(source, self._log_weights, self._theta)
 
     def _log_density(self, source):
         """Log plug-in density of a source's rows."""

@@ -1,0 +1,241 @@
+"""Threads, processes, memory and global state."""
+
+import multiprocessing
+import os
+import sys
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from public_estimators import CLASSES, COVARIANCES, MIXTURES, blobs, fitted_state, make, run_python
+from sklearn.base import clone
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from skem._kernels.passes import has_openmp
+from skem.families import Gaussian, Poisson
+
+# Rows and columns enough for several chunks and for more than the work below which one thread runs.
+N_ROWS, N_COLUMNS, N_COMPONENTS = 12_000, 6, 5
+
+
+def heavy(cls, **params):
+    """An estimator whose passes use threads, its fit some tenths of a second."""
+    size = {"max_iter": 8, "n_init": 1, "n_draws": 10, "n_burn_in": 5, "n_chains": 2, "tol": 0.0}
+    return make(cls, n_components=N_COMPONENTS, n_clusters=N_COMPONENTS, random_state=0, **{**size, **params})
+
+
+def heavy_rows():
+    return blobs(N_ROWS, N_COLUMNS, N_COMPONENTS)
+
+
+def quietly(function, *args, **kwargs):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return function(*args, **kwargs)
+
+
+# -- the same bits -----------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not has_openmp, reason="built without OpenMP")
+@pytest.mark.parametrize("cls", CLASSES)
+def test_same_bits_for_any_number_of_threads(cls):
+    X, fits = heavy_rows(), []
+    for n_threads in (1, 2, 3, 4, 2):
+        with threadpool_limits(n_threads, user_api="openmp"):
+            estimator = quietly(heavy(cls).fit, X)
+            fits.append((fitted_state(estimator), estimator.predict(X).tobytes(), _density(estimator, X)))
+    assert all(fit == fits[0] for fit in fits[1:])
+
+
+def _density(estimator, X):
+    return estimator.score_samples(X).tobytes() if hasattr(estimator, "score_samples") else estimator.score(X)
+
+
+@pytest.mark.parametrize("cls", MIXTURES)
+@pytest.mark.parametrize("family", [*map(Gaussian, COVARIANCES[1:]), Poisson()], ids=[*COVARIANCES[1:], "poisson"])
+def test_same_bits_for_other_families(cls, family):
+    X = heavy_rows() if family.domain == "real" else np.floor(np.abs(heavy_rows()))
+    states = []
+    for n_threads in (1, 3):
+        with threadpool_limits(n_threads, user_api="openmp"):
+            states.append(fitted_state(quietly(heavy(cls, family=family, max_iter=4).fit, X)))
+    assert states[0] == states[1]
+
+
+@pytest.mark.parametrize("cls", MIXTURES)
+def test_batches_predict_the_same_bits(cls):
+    X = heavy_rows()
+    estimator = quietly(heavy(cls).fit, X)
+    X[0], X[5000] = 1e250, -1e180
+    for method in ("predict", "predict_proba", "predict_log_proba", "score_samples"):
+        whole = getattr(estimator, method)(X)
+        parts = [getattr(estimator, method)(X[rows]) for rows in np.split(np.arange(N_ROWS), [1, 700, 4999, 5003])]
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+# -- threads and processes ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_concurrent_predictions_equal_serial_ones(cls):
+    X = blobs(400)
+    estimator = make(cls, n_components=3, n_clusters=3, random_state=0).fit(X)
+    names = ("predict", "predict_proba", "transform", "score_samples", "score")
+    methods = [name for name in names if hasattr(estimator, name)]
+    before = fitted_state(estimator)
+    serial = [np.asarray(getattr(estimator, name)(X)).tobytes() for name in methods]
+
+    def work(_):
+        return [np.asarray(getattr(estimator, name)(X)).tobytes() for name in methods]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(result == serial for result in pool.map(work, range(80)))
+    assert fitted_state(estimator) == before
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_concurrent_fits_equal_serial_ones_and_restore_the_limits(cls):
+    X = blobs(400)
+    serial = fitted_state(make(cls, n_components=3, n_clusters=3, random_state=0).fit(X))
+    with threadpool_limits(2, user_api="blas"):
+        before = _thread_counts()
+        barrier = threading.Barrier(8)
+
+        def work(_):
+            barrier.wait()
+            return fitted_state(make(cls, n_components=3, n_clusters=3, random_state=0).fit(X))
+
+        with ThreadPoolExecutor(8) as pool:
+            assert all(state == serial for state in pool.map(work, range(8)))
+        assert _thread_counts() == before
+
+
+def _thread_counts():
+    return sorted((library["filepath"], library["num_threads"]) for library in threadpool_info())
+
+
+def _fit_and_predict_in_child(estimator, X, expected):
+    predicted = estimator.predict(X).tobytes()
+    again = quietly(clone(estimator).fit, X)
+    os._exit(0 if predicted == expected and again.predict(X).tobytes() == expected else 3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.parametrize("cls", CLASSES)
+def test_a_forked_child_fits_and_predicts(cls):
+    X = heavy_rows()
+    with threadpool_limits(2, user_api="openmp"):
+        estimator = quietly(heavy(cls).fit, X)
+        expected = estimator.predict(X).tobytes()
+        context = multiprocessing.get_context("fork")
+        for _ in range(3):
+            child = context.Process(target=_fit_and_predict_in_child, args=(estimator, X, expected))
+            child.start()
+            child.join(20)
+            if child.is_alive():
+                child.kill()
+                child.join()
+                pytest.fail("the child hangs")
+            assert child.exitcode == 0
+        # the parent's own threads are none the worse
+        assert estimator.predict(X).tobytes() == expected
+
+
+def test_import_starts_no_openmp_and_changes_no_setting():
+    script = """
+    import os, threading
+    import numpy, scipy.linalg, sklearn.cluster, warnings
+    tasks = lambda: len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 0
+    state = lambda: (tasks(), threading.active_count(), dict(os.environ), numpy.geterr(), list(warnings.filters))
+    before = state()
+    import skem
+    assert state() == before, (state(), before)
+    assert skem._compat._blas_limit.controller is None
+    """
+    run_python(script)
+
+
+# -- global state ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_no_global_state_changes(cls):
+    X = blobs(400)
+    np.random.seed(7)  # noqa: NPY002
+    make(cls).fit(X)
+
+    def state():
+        return (
+            np.geterr(),
+            np.random.get_state()[1].tobytes(),  # noqa: NPY002
+            warnings.filters[:],
+            dict(os.environ),
+            np.get_printoptions(),
+            _thread_counts(),
+            threading.active_count(),
+        )
+
+    before = state()
+    estimator = make(cls, random_state=0).fit(X)
+    estimator.predict(X)
+    if hasattr(estimator, "sample"):
+        estimator.sample(3)
+    with pytest.raises(ValueError, match="NaN"):
+        estimator.fit(np.full((5, 3), np.nan))
+    assert state() == before
+
+
+# -- memory ------------------------------------------------------------------------------------------
+
+MEMORY = """
+import resource, sys, warnings
+import numpy as np
+warnings.simplefilter("ignore")
+import skem
+from skem.families import Gaussian, Poisson
+from public_estimators import make
+cls, name = getattr(skem, sys.argv[1]), sys.argv[2]
+family = Poisson() if name == "poisson" else Gaussian(name)
+params = dict(family=family, covariance_type=name, n_components=20, n_clusters=20, max_iter=3, n_init=1,
+              n_draws=3, n_burn_in=1, n_chains=1, random_state=0)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1 << 20)
+rng = np.random.default_rng(0)
+small = np.floor(rng.random((3000, 20)) * 20)
+labels = rng.integers(20, size=3000).astype(np.int32)
+make(cls, init=labels, **params).fit(small).predict(small)  # what is loaded once, at the first fit
+X = np.empty((200_000, 20))
+labels = np.empty(200_000, dtype=np.int32)
+for start in range(0, 200_000, 1000):
+    labels[start:start + 1000] = rng.integers(20, size=1000)
+    X[start:start + 1000] = np.floor(rng.random((1000, 20)) * 20 + labels[start:start + 1000, None])
+before = peak()
+estimator = make(cls, init=labels, **params)
+estimator.fit(X)
+fitted = peak()
+estimator.predict(X)
+print(fitted - before, peak() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the resource module")
+@pytest.mark.parametrize(
+    ("name", "family", "ceiling"),
+    [
+        ("EMMixture", "full", 32.0),
+        ("EMMixture", "poisson", 32.0),
+        ("VariationalMixture", "tied", 32.0),
+        ("BayesianKMeans", "diag", 32.0),
+        # keeps its own copy of the rows, in canonical order
+        ("GibbsMixture", "full", 64.0),
+    ],
+)
+def test_a_fit_needs_little_memory_beyond_its_rows(name, family, ceiling):
+    """200,000 x 20 rows are 32 MB themselves; responsibilities of 20 components would be as many again."""
+    fit, both = map(float, run_python(MEMORY, name, family).split())
+    assert fit < ceiling
+    assert both < ceiling
