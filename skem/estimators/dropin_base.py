@@ -1,7 +1,7 @@
 """What the two Gaussian drop-ins share: scikit-learn's contract around skem's passes."""
 
 import numbers
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
@@ -46,7 +46,7 @@ class Run(NamedTuple):
 
     state: State
     bound: float
-    bounds: list
+    bounds: list[float]
     n_iter: int
     converged: bool
 
@@ -91,7 +91,7 @@ def check_positive(value, covariance_type, name):
 class DropinMixture(DocLinkMixin, DensityMixin, BaseEstimator):
     """Base of `GaussianMixture` and `BayesianGaussianMixture`."""
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_components": [Interval(numbers.Integral, 1, None, closed="left")],
         "covariance_type": [StrOptions(set(STRUCTURES))],
         "tol": [Interval(numbers.Real, 0.0, None, closed="left")],
@@ -106,7 +106,7 @@ class DropinMixture(DocLinkMixin, DensityMixin, BaseEstimator):
     }
 
     #: public attributes that prediction reads
-    _read = ()
+    _read: tuple[str, ...] = ()
 
     def _model(self, source):
         """Model of the rows."""

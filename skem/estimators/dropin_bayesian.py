@@ -1,7 +1,7 @@
 """BayesianGaussianMixture: scikit-learn's, on skem's passes and exact variational updates."""
 
 import numbers
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -119,7 +119,7 @@ class BayesianGaussianMixture(DropinMixture):
     True
     """
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **DropinMixture._parameter_constraints,
         "weight_concentration_prior_type": [StrOptions(set(WEIGHT_PRIORS))],
         "weight_concentration_prior": [None, Interval(numbers.Real, 0.0, None, closed="neither")],
@@ -206,7 +206,7 @@ class BayesianGaussianMixture(DropinMixture):
         family.set_prior(mean, kappa, share * nu, share * scatter)
         concentration = self.weight_concentration_prior
         concentration = 1.0 / K if concentration is None else concentration
-        weights = WEIGHT_PRIORS[self.weight_concentration_prior_type](concentration)
+        weights: Any = WEIGHT_PRIORS[self.weight_concentration_prior_type](concentration)
         self.weight_concentration_prior_ = concentration
         self.mean_precision_prior_ = kappa
         self.mean_prior_ = summary.to_user(mean)
@@ -253,7 +253,7 @@ class BayesianGaussianMixture(DropinMixture):
 
     def _theta(self, family, mean, factor):
         K = len(mean)
-        weights = WEIGHT_PRIORS[self.weight_concentration_prior_type](1.0)
+        weights: Any = WEIGHT_PRIORS[self.weight_concentration_prior_type](1.0)
         names = tuple(weights.prior(K).to_dict()["arrays"])
         given = np.asarray(self.weight_concentration_, dtype=np.float64)
         if given.shape != ((len(names), K) if len(names) > 1 else (K,)):

@@ -1,6 +1,6 @@
 """GaussianMixture: scikit-learn's, on skem's passes."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -77,7 +77,7 @@ class GaussianMixture(DropinMixture):
     array([ 1.33, 10.33])
     """
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **DropinMixture._parameter_constraints,
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
@@ -148,11 +148,11 @@ class GaussianMixture(DropinMixture):
     def _begin(self, model, source, rng):
         family = model.family
         weights, means, precisions = self._check_init(family)
-        state = None
+        state: Any = None
         if weights is None or means is None or precisions is None:
             given = self._given(source, rng)
             state = update_mle(model, given.stats, given.n_k)
-        theta = None if state is None else state.theta
+        theta: Any = None if state is None else state.theta
         mean = theta.mean if means is None else family.summary_.to_internal(means)
         factor = theta.factor if precisions is None else family.factor_of_precision(precisions)
         log_weights = state.log_weights if weights is None else safe_log(weights)

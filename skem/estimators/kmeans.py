@@ -1,7 +1,7 @@
 """KMeans: scikit-learn's, on skem's passes."""
 
 import numbers
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -80,7 +80,7 @@ def lloyd(rows, centers, max_iter, tol, verbose):
         Nearest of the returned centres.
     n_iter : int
     """
-    labels = None
+    labels: Any = None
     for n_iter in range(1, max_iter + 1):
         before, old = labels, centers
         labels, mass, sums = rows.assign(centers)
@@ -148,7 +148,7 @@ class KMeans(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cl
     16.0
     """
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_clusters": [Interval(numbers.Integral, 1, None, closed="left")],
         "init": [StrOptions({"k-means++", "random"}), callable, "array-like"],
         "n_init": [StrOptions({"auto"}), Interval(numbers.Integral, 1, None, closed="left")],
@@ -193,7 +193,7 @@ class KMeans(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cl
     def _n_features_out(self):
         return self.cluster_centers_.shape[0]
 
-    def _validate(self, X, reset):
+    def _validate(self, X: Any, reset):
         X = validate_rows(self, X, reset=reset, accept_sparse="csr")
         if sparse.issparse(X) and not X.has_canonical_format:
             X = X.copy()
@@ -234,6 +234,7 @@ class KMeans(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cl
             raise ValueError(f"n_samples={n} should be >= n_clusters={self.n_clusters}.")
         given = self._given_centers(X)
         n_init = self._starts(given)
+        rows: Any
         if sparse.issparse(X):
             rows = SparseRows(X, sample_weight)
         else:
@@ -241,7 +242,7 @@ class KMeans(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cl
             rows = DenseRows(X, sample_weight, Frame(summary.origin, summary.scale))
         tol = self.tol * rows.mean_variance() if self.tol > 0 else 0.0
         generator = check_random_state(self.random_state)
-        best = None
+        best: Any = None
         for _ in range(n_init):
             centers = self._begin(X, rows, given, generator)
             centers, labels, n_iter = lloyd(rows, centers, self.max_iter, tol, self.verbose)
@@ -271,7 +272,7 @@ class KMeans(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cl
             return None
         return self._check_centers(self.init, X)
 
-    def _check_centers(self, centers, X):
+    def _check_centers(self, centers: Any, X):
         centers = check_array(centers, dtype=np.float64, accept_sparse="csr")
         centers = centers.toarray() if sparse.issparse(centers) else centers
         for axis, (wanted, what) in enumerate(

@@ -1,6 +1,6 @@
 """Rows as k-means sees them: dense rows about an origin in one unit, or CSR rows as they are."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.spatial.distance import pdist
@@ -98,6 +98,7 @@ class DenseRows:
         """
         K, d = centers.shape
         norms = (centers**2).sum(axis=1)
+        scorer: Any
         if K == 1 or norms.max() <= LINEAR_REACH * pdist(centers, "sqeuclidean").min():
             scorer, offset = Linear("x", centers), -0.5 * norms
         else:
@@ -105,7 +106,7 @@ class DenseRows:
         collectors = [(Linear("x"), 0, d)] if collect else []
         labels = np.empty(len(self.X), dtype=np.int32)
         _, _, mass, sums = run_pass(
-            self.X, *self.frame, K, offset, [(scorer, 0, d)], collectors, assign="hard",
+            self.X, self.frame.origin, self.frame.scale, K, offset, [(scorer, 0, d)], collectors, assign="hard",
             sample_weight=self.weight, labels=labels,
         )  # fmt: skip
         return labels, mass, sums[0]["features"] if collect else None
@@ -123,7 +124,7 @@ class DenseRows:
         K, d = centers.shape
         scores = np.empty((len(self.X), K))
         run_pass(
-            self.X, *self.frame, K, np.zeros(K),
+            self.X, self.frame.origin, self.frame.scale, K, np.zeros(K),
             [(Centred("diag", centers, np.ones_like(centers)), 0, d)], [], assign="hard", scores=scores,
         )  # fmt: skip
         squared = np.maximum(-2.0 * scores, 0.0, out=scores)
@@ -237,7 +238,7 @@ class SparseRows:
                 # every row has a seed on it: the seeds that are left go by weight alone
                 picks.append(pick(self.weight, trials[0]))
                 continue
-            best = None
+            best: Any = None
             for uniform in trials:
                 i = pick(mass, uniform)
                 nearer = np.minimum(closest, distances(i))

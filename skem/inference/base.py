@@ -65,12 +65,12 @@ class State(NamedTuple):
         Log evidence of the components' statistics and masses, base measure left out; 0 where theta is a point.
     """
 
-    posterior: SuffStats
+    posterior: Any
     theta: Parameters
-    weight_posterior: SuffStats
+    weight_posterior: Any
     log_weights: np.ndarray
-    stats: SuffStats
-    n_k: np.ndarray
+    stats: Any
+    n_k: Any
     penalty: float
     evidence: float
 
