@@ -90,7 +90,7 @@ class SuffStats(NamedArrays):
 
     def scale(self, factor):
         """Statistics of the same rows with every weight multiplied by `factor`."""
-        return self._map(lambda name, value: factor * value)
+        return self._map(lambda _, value: factor * value)
 
     def pool(self):
         """Statistics of all components taken as one."""

@@ -48,8 +48,6 @@ class Family(BaseEstimator):
     collapsed_kind: str | None = None
     #: what the rows must be, in one word, for documentation and error messages
     domain = "real"
-    #: whether CSR input is understood
-    accepts_sparse = False
 
     # -- data side -------------------------------------------------------------------------------
 

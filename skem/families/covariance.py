@@ -17,7 +17,7 @@ LOG_2 = np.log(2.0)
 
 
 def _multidigamma(a, d):
-    """Derivative of log multigamma: sum_i psi(a - i / 2)."""
+    """Return the derivative of log multigamma: sum_i psi(a - i / 2)."""
     return digamma(np.asarray(a)[..., None] - 0.5 * np.arange(d)).sum(axis=-1)
 
 
@@ -59,7 +59,7 @@ class Full:
         return n_components * d * (d + 1) // 2
 
     def weight(self, n_k, d):
-        """nu of statistics with masses n_k."""
+        """Return nu of statistics with masses n_k."""
         return n_k
 
     def scatter(self, second):
@@ -75,7 +75,7 @@ class Full:
         return nu + d + 2.0
 
     def diagonal(self, variance):
-        """A scatter with this diagonal for one component."""
+        """Return a scatter with this diagonal for one component."""
         return np.diag(variance)
 
     def ratio(self, scatter, nu):
@@ -113,7 +113,7 @@ class Full:
         for k in np.flatnonzero(~np.asarray(ok, dtype=bool)):
             variance = np.diag(scatter[k])
             if not (np.isfinite(scatter[k]).all() and (variance > 0).all()):
-                raise np.linalg.LinAlgError("a posterior scatter matrix is not positive definite; raise covariance_prior")
+                raise np.linalg.LinAlgError("a posterior scatter is not positive definite; raise covariance_prior")
             # a row very far out drowns the rest of the scatter in its rounding: what is left is held at that level
             root = np.sqrt(variance)
             factor[k], log_det[k], _ = _held_factor(scatter[k] / (root[:, None] * root), ROUNDING)
@@ -165,7 +165,7 @@ class Full:
         return lower @ np.swapaxes(lower, 1, 2)
 
     def from_user(self, matrix, scale):
-        """A covariance-like array in the user's units as an internal one."""
+        """Return a covariance-like array given in the user's units in internal ones."""
         return matrix / (scale[:, None] * scale)
 
     def log_volume(self, log_scale, n_components):

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import digamma, gammaln, xlogy
 
 from skem._compat import Interval, check_numbers
+from skem.exceptions import DegenerateComponentWarning, warn
 from skem.families.base import Family, Parameters, SuffStats
 
 # The smallest rate, relative to the column's mean: a component that saw no count keeps a finite log rate.
@@ -22,7 +23,8 @@ class Poisson(Family):
     Parameters
     ----------
     shape_prior : float, default=1.0
-        Shape a0 > 0 of the Gamma prior, in pseudo-counts.
+        Shape a0 > 0 of the Gamma prior, in pseudo-counts. Modes need a0 >= 1: below it a rate without counts goes
+        to its floor, 1e-12 of the column's mean, with a warning.
     rate_prior : float or None, default=None
         Rate b0 > 0 of the Gamma prior, in pseudo-rows. None means shape_prior / (mean of the column), so that the
         prior mean is the data's mean and the prior weighs `shape_prior` counts a column.
@@ -46,7 +48,6 @@ class Poisson(Family):
     collapsed_kind = "poisson"
     domain = "counts"
     location = "rates"
-    accepts_sparse = True
 
     _parameter_constraints = {
         "shape_prior": [Interval(numbers.Real, 0, None, closed="neither")],
@@ -58,14 +59,12 @@ class Poisson(Family):
         self.rate_prior = rate_prior
 
     def validate(self, X):
-        data = X.data if hasattr(X, "indptr") else X
         # block by block, for a rounded copy of all rows would double the memory of a fit
-        blocks = (data[start : start + BLOCK] for start in range(0, len(data), BLOCK))
+        blocks = (X[start : start + BLOCK] for start in range(0, len(X), BLOCK))
         if any(block.min() < 0 or (block != np.floor(block)).any() for block in blocks):
-            dense = X.toarray() if hasattr(X, "indptr") else X
-            row, column = np.argwhere((dense < 0) | (dense != np.floor(dense)))[0]
+            row, column = np.argwhere((X < 0) | (X != np.floor(X)))[0]
             raise ValueError(
-                f"X[{row}, {column}] = {dense[row, column]}: Poisson() takes counts, whole numbers from 0 up; "
+                f"X[{row}, {column}] = {X[row, column]}: Poisson() takes counts, whole numbers from 0 up; "
                 "use Gaussian() for measurements"
             )
 
@@ -78,10 +77,6 @@ class Poisson(Family):
         return theta.log_rate, -theta.rate.sum(axis=1)
 
     def log_base_measure(self, X):
-        if hasattr(X, "indptr"):
-            terms = X.copy()
-            terms.data = gammaln(X.data + 1.0)
-            return -np.asarray(terms.sum(axis=1)).ravel()
         return -gammaln(np.asarray(X, dtype=np.float64) + 1.0).sum(axis=1)
 
     def prior(self, n_components):
@@ -109,6 +104,12 @@ class Poisson(Family):
         return self._point(np.where(n > 0, stats.total / np.where(n > 0, n, 1.0), self.typical_rate_))
 
     def mode(self, posterior):
+        if (posterior.total < 1.0).any():
+            warn(
+                f"shape_prior={self.shape_prior:g} is below 1, so that the density of a rate without counts is "
+                "largest at zero: the rate rests on its floor; raise shape_prior to 1",
+                DegenerateComponentWarning,
+            )
         return self._point((posterior.total - 1.0) / posterior.n)
 
     def expect(self, posterior):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -313,8 +314,7 @@ np.save(sys.argv[1], np.concatenate(flat))
 
 
 def test_instruction_sets_agree(tmp_path):
-    here = os.path.dirname(__file__)
-    path = [here, *(p for p in sys.path if p)]
+    path = [str(Path(__file__).parent), *(p for p in sys.path if p)]
     results = []
     for name in ("avx512", "avx2", "plain"):
         out = tmp_path / f"{name}.npy"

@@ -77,7 +77,8 @@ def test_blocks_of_python_are_one_pass(family, assign, monkeypatch):
     rng = np.random.default_rng(1)
     X = rayleigh_rows(rng, 500, 2)
     weight = rng.integers(0, 4, size=500).astype(float)
-    bound = family.bind(summarize(X, weight, None))
+    summary = summarize(X, weight, None)
+    bound = Rayleigh().bind(summary)
     source = Source(X, weight, bound)
     theta = bound.mle(source.assign_given(3, codes=rng.integers(3, size=500).astype(np.int32)).stats)
     start = np.concatenate([[0], np.cumsum(weight)]).astype(np.intp)
@@ -85,10 +86,10 @@ def test_blocks_of_python_are_one_pass(family, assign, monkeypatch):
     if assign == "draw":
         given |= {"uniforms": rng.random(start[-1]), "uniform_start": start}
     results = []
-    for block in (1000, 64):
+    for block, rows in ((1000, source), (64, Source(X, weight, family.bind(summary)))):
         monkeypatch.setattr("skem.engine.BLOCK", block)
         labels, lse = np.full(500, -1, np.int32), np.empty(500)
-        result = source.run(np.log([0.2, 0.3, 0.5]), theta, assign=assign, labels=labels, lse=lse, **given)
+        result = rows.run(np.log([0.2, 0.3, 0.5]), theta, assign=assign, labels=labels, lse=lse, **given)
         results.append((result, labels, lse))
     (whole, labels, lse), (parts, labels_of_parts, lse_of_parts) = results
     np.testing.assert_array_equal(labels, labels_of_parts)

@@ -157,7 +157,7 @@ def test_bayesian_k_means_reaches_log_p_x_z(case, n, d, K, alpha, weighted, seed
             other[i] = w[i] * (np.arange(K) == k)
             value = log_marginal(case.name, hyper(p), family.summary_.to_internal(p.X), other)
             value += log_weights_term(alpha, other.sum(axis=0)) - w.sum() * np.log(family.summary_.scale).sum()
-            twins = (p.X == p.X[i]).all(axis=1).sum() > 1
+            twins = (p.X[i] == p.X).all(axis=1).sum() > 1
             assert twins or value <= expected + 1e-8 * max(1.0, abs(expected))
 
 

@@ -5,6 +5,7 @@ import pytest
 from families_under_test import gaussian_rows
 
 from skem import MAPMixture
+from skem.exceptions import DegenerateComponentWarning
 from skem.families import Gaussian, Poisson
 from skem.summary import summarize
 
@@ -115,5 +116,8 @@ def test_poisson_default_weighs_shape_prior_counts_a_column():
     np.testing.assert_allclose(prior.total, 2.0)
     np.testing.assert_allclose((prior.total / prior.n)[0, :2], X.mean(axis=0)[:2], rtol=1e-12)
     assert prior.n[0, 2] > 0
+    with pytest.warns(DegenerateComponentWarning, match="below 1"):
+        mixture = MAPMixture(1, family=Poisson(shape_prior=0.5)).fit(X)
+    assert 0 < mixture.rates_[0, 2] < 1e-9
     given = Poisson(shape_prior=2.0, rate_prior=3.0).bind(summarize(X, None, None)).prior(2)
     np.testing.assert_array_equal(given.n, 3.0)

@@ -8,7 +8,6 @@ from families_under_test import CASES, Problem, law
 
 from skem.suffstats import SuffStats
 
-
 # shared arrays belong to no component, so they cannot be merged one by one
 SEPARABLE = [case for case in CASES if not Problem(case).prior.shared]
 
