@@ -610,6 +610,38 @@ def test_verbose_reports_blocks_of_sweeps(capsys):
     assert [line.split(":")[0].strip() for line in lines[1:]] == ["iteration 50", "iteration 100", "iteration 150"]
 
 
+class Watcher:
+    """Scores the estimator as fitted so far at the end of every block of sweeps."""
+
+    def __init__(self, X, last=None):
+        self.X, self.last, self.scores = X, last, []
+
+    def setup(self, estimator, context):
+        pass
+
+    teardown = on_fit_task_begin = setup
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        if context.task_name != "iteration":
+            return False
+        assert fitted_estimator.draws_["weights"].shape[:2] == (1, 1)
+        assert not hasattr(estimator, "draws_")
+        self.scores.append(fitted_estimator.score(self.X))
+        return len(self.scores) == self.last
+
+
+def test_callbacks_see_the_best_chain_so_far_and_may_stop():
+    pytest.importorskip("sklearn.callback", reason="scikit-learn < 1.9 has no callbacks")
+    X = iris()
+    watcher = Watcher(X)
+    whole = short(n_draws=130).set_callbacks(watcher).fit(X)
+    assert len(watcher.scores) == 3
+    np.testing.assert_allclose(watcher.scores, whole.score(X), atol=0.2)
+    stopped = short(n_draws=130).set_callbacks(Watcher(X, last=2)).fit(X)
+    assert stopped.n_iter_ == 100
+    np.testing.assert_array_equal(stopped.draws_["log_joint"], whole.draws_["log_joint"][:, :80])
+
+
 def old_arviz(posterior=None):
     return "old", posterior
 
