@@ -13,6 +13,7 @@ from public_estimators import CLASSES, COVARIANCES, MIXTURES, blobs, fitted_stat
 from sklearn.base import clone
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from skem._compat import single_blas_thread
 from skem._kernels.passes import has_openmp
 from skem.families import Gaussian, Poisson
 
@@ -110,6 +111,21 @@ def test_concurrent_fits_equal_serial_ones_and_restore_the_limits(cls):
 
         with ThreadPoolExecutor(8) as pool:
             assert all(state == serial for state in pool.map(work, range(8)))
+        assert _thread_counts() == before
+
+
+def test_the_limit_of_blas_threads_is_shared():
+    """The first fit to end must not lift the limit of another, nor the last one restore that limit."""
+    with threadpool_limits(2, user_api="blas"):
+        before = _thread_counts()
+        first, second = single_blas_thread(), single_blas_thread()
+        first.__enter__()
+        limited = _thread_counts()
+        assert limited != before
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert _thread_counts() == limited
+        second.__exit__(None, None, None)
         assert _thread_counts() == before
 
 
