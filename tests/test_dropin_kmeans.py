@@ -83,12 +83,13 @@ def test_agrees_on_csr(dtype, index, weighted):
     near(own.inertia_, dense.inertia_, 1e-9)
 
 
+@pytest.mark.parametrize("max_iter", [1, 300])
 @pytest.mark.parametrize("as_sparse", [False, True])
-def test_empty_clusters_move_to_the_farthest_rows(as_sparse):
+def test_empty_clusters_move_to_the_farthest_rows(as_sparse, max_iter):
     X, _ = clouds(1)
     init = np.vstack([X[:3], np.full((2, 4), 1e3), np.full((1, 4), -1e3)])
     X = sparse.csr_array(X) if as_sparse else X
-    own, theirs = (cls(6, init=init).fit(X) for cls in (KMeans, sklearn.cluster.KMeans))
+    own, theirs = (cls(6, init=init, max_iter=max_iter).fit(X) for cls in (KMeans, sklearn.cluster.KMeans))
     agree(own, theirs, X)
     assert len(set(own.labels_)) == 6
 
@@ -138,6 +139,15 @@ def test_seeds_are_as_good_as_scikit_learns(as_sparse):
         for cls in (KMeans, sklearn.cluster.KMeans)
     ]
     assert inertia[0] <= 1.03 * inertia[1]
+
+
+@pytest.mark.parametrize("as_sparse", [False, True])
+def test_seeds_spread_over_clear_clusters(as_sparse):
+    X, y = clouds(4, n=25, K=12, spread=50.0)
+    X = sparse.csr_array(X) if as_sparse else X
+    found = [adjusted_rand_score(y, KMeans(12, random_state=seed).fit(X).labels_) == 1.0 for seed in range(20)]
+    # rows drawn at random, in place of k-means++, find them in fewer than 1 of 20
+    assert np.mean(found) >= 0.8
 
 
 def test_more_starts_are_never_worse():
@@ -268,9 +278,10 @@ def test_float32_rows_far_from_zero():
 def test_clusters_much_nearer_than_the_data_are_wide():
     """Centres 1e-9 apart in data of width 1: the shortcut by inner products would lose them."""
     rng = np.random.default_rng(8)
-    X = np.array([0.0, 1e-9, 1.0])[np.repeat(np.arange(3), 50)] + 1e-11 * rng.normal(size=150)
-    own = KMeans(3, init=[[0.0], [1e-9], [1.0]], tol=0.0).fit(X[:, None])
-    np.testing.assert_array_equal(own.labels_, np.repeat([0, 1, 2], 50))
+    near_rows = np.repeat([5.0, 5.0 + 1e-9], 40) + 1e-11 * rng.normal(size=80)
+    X = np.concatenate([rng.normal(size=200), near_rows])
+    own = KMeans(3, init=[[0.0], [5.0], [5.0 + 1e-9]], tol=0.0).fit(X[:, None])
+    np.testing.assert_array_equal(own.labels_, np.repeat([0, 1, 2], [200, 40, 40]))
 
 
 def test_far_queries_have_finite_answers():

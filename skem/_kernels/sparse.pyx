@@ -14,7 +14,6 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-
 from skem._kernels.passes import max_threads
 
 ctypedef fused index_t:
