@@ -16,6 +16,11 @@ ROUNDING = 1e-14
 LOG_2 = np.log(2.0)
 
 
+def _along(value, like):
+    """Append axes to one number a component (or one for all) until it divides `like`."""
+    return np.reshape(value, np.shape(value) + (1,) * (np.ndim(like) - np.ndim(value)))
+
+
 def _multidigamma(a, d):
     """Return the derivative of log multigamma: sum_i psi(a - i / 2)."""
     return digamma(np.asarray(a)[..., None] - 0.5 * np.arange(d)).sum(axis=-1)
@@ -80,7 +85,7 @@ class Full:
 
     def ratio(self, scatter, nu):
         """Scatter / nu."""
-        return scatter / np.reshape(nu, (-1, 1, 1))
+        return scatter / _along(nu, scatter)
 
     def constrain(self, covariance, variance):
         """Factors, log |F| and flags of covariances whose relative eigenvalues are held above the floor."""
@@ -122,7 +127,8 @@ class Full:
         return factor, log_det
 
     def scale_factor(self, factor, by):
-        return factor * np.reshape(by, (-1, 1, 1))
+        """Factors multiplied by a number each."""
+        return factor * _along(by, factor)
 
     def log_det(self, factor, d):
         return np.log(np.einsum("kii->ki", factor)).sum(axis=1)
@@ -207,9 +213,6 @@ class Tied(Full):
     def log_density_dof(self, nu, d, n_components):
         return nu + d + 1.0 + n_components
 
-    def ratio(self, scatter, nu):
-        return scatter / nu
-
     def constrain(self, covariance, variance):
         factor, log_det, flags = super().constrain(covariance[None], variance)
         return factor[0], log_det[0], flags[0]
@@ -217,9 +220,6 @@ class Tied(Full):
     def factorize(self, scatter):
         factor, log_det = super().factorize(scatter[None])
         return factor[0], log_det[0]
-
-    def scale_factor(self, factor, by):
-        return factor * by
 
     def log_det(self, factor, d):
         return np.log(np.diag(factor)).sum()
@@ -277,9 +277,6 @@ class Diag(Full):
     def diagonal(self, variance):
         return variance
 
-    def ratio(self, scatter, nu):
-        return scatter / np.reshape(nu, (-1, 1))
-
     def constrain(self, covariance, variance):
         floor = EIGENVALUE_FLOOR * variance
         flags = (covariance < floor).any(axis=1)
@@ -291,9 +288,6 @@ class Diag(Full):
 
     def factorize(self, scatter):
         return 1.0 / np.sqrt(scatter), np.log(scatter).sum(axis=1)
-
-    def scale_factor(self, factor, by):
-        return factor * np.reshape(by, (-1, 1))
 
     def log_det(self, factor, d):
         return np.log(factor).sum(axis=1)
@@ -326,12 +320,10 @@ class Diag(Full):
         return matrix / scale**2
 
 
-class Spherical(Full):
+class Spherical(Diag):
     """One variance a component: VII."""
 
     name = "spherical"
-    collect = "diag"
-    proper = "positive"
     equivariance = "scalar"
 
     def shape(self, n_components, d):
@@ -346,8 +338,8 @@ class Spherical(Full):
     def scatter(self, second):
         return second.sum(axis=1)
 
-    def prior_dof(self, d):
-        return 3.0
+    def mode_dof(self, nu, d, n_components):
+        return nu + d + 2.0
 
     def log_volume(self, log_scale, n_components):
         return n_components * 2.0 * log_scale[0]
@@ -359,22 +351,13 @@ class Spherical(Full):
     def diagonal(self, variance):
         return variance.mean()
 
-    def ratio(self, scatter, nu):
-        return scatter / nu
-
     def constrain(self, covariance, variance):
         floor = EIGENVALUE_FLOOR * variance.mean()
         factor = 1.0 / np.sqrt(np.maximum(covariance, floor))
         return factor, len(variance) * np.log(factor), covariance < floor
 
-    def is_proper(self, covariance):
-        return bool((np.isfinite(covariance) & (covariance > 0)).all())
-
     def factorize(self, scatter):
         return 1.0 / np.sqrt(scatter), np.log(scatter)
-
-    def scale_factor(self, factor, by):
-        return factor * by
 
     def log_det(self, factor, d):
         return d * np.log(factor)

@@ -62,7 +62,7 @@ class Poisson(Family):
         # block by block, for a rounded copy of all rows would double the memory of a fit
         blocks = (X[start : start + BLOCK] for start in range(0, len(X), BLOCK))
         if any(block.min() < 0 or (block != np.floor(block)).any() for block in blocks):
-            row, column = np.argwhere((X < 0) | (X != np.floor(X)))[0]
+            row, column = np.argwhere((X < 0) | (np.floor(X) != X))[0]
             raise ValueError(
                 f"X[{row}, {column}] = {X[row, column]}: Poisson() takes counts, whole numbers from 0 up; "
                 "use Gaussian() for measurements"
