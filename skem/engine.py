@@ -177,14 +177,3 @@ class Source:
             result = self.run(np.zeros(n_components), collector=collector, **given)
             mean = getattr(result.stats, "mean", None) if self.family.n_start_passes > 1 else None
         return result
-
-    def score_rows(self, log_weights, theta):
-        """Joint log densities of rows and components in the user's units, base measure included.
-
-        Returns
-        -------
-        scores : ndarray of shape (n, n_components)
-        """
-        scores = np.empty((len(self), len(log_weights)))
-        self.run(log_weights, theta, collect=False, weighted=False, scores=scores)
-        return scores

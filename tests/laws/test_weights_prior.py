@@ -136,6 +136,27 @@ def test_bayes_rule_holds_at_every_draw(weights):
         assert weights.log_density(prior, log_pi) == pytest.approx(expected, rel=1e-9)
 
 
+def log_weights_of(v):
+    """Log weights of sticks v, the mass beyond the last one left out."""
+    return np.log(v) + np.concatenate([[0.0], np.log1p(-v).cumsum()[:-1]])
+
+
+def test_bayes_rule_holds_for_any_sticks_and_their_mode_is_the_best():
+    weights, rng = WEIGHTS[2], np.random.default_rng(3)
+    prior = weights.prior(4)
+    posterior = prior.merge(weights.statistics(N_K))
+    for _ in range(5):
+        log_pi = log_weights_of(rng.uniform(0.05, 0.95, size=4))
+        evidence = weights.log_likelihood(log_pi, N_K) + weights.log_density(prior, log_pi)
+        evidence -= weights.log_density(posterior, log_pi)
+        assert evidence == pytest.approx(log_p_z(weights, N_K), rel=1e-9)
+    full = prior.merge(weights.statistics(N_K + 1.0))
+    best = weights.log_density(full, weights.mode(full))
+    for _ in range(200):
+        assert weights.log_density(full, log_weights_of(rng.uniform(0.01, 0.99, size=4))) < best
+    np.testing.assert_allclose(weights.mle(N_K + 1.0), DirichletWeights(1.0).mle(N_K + 1.0))
+
+
 def test_points_are_the_best_there_are():
     weights, rng = DirichletWeights(1.8), np.random.default_rng(2)
     posterior = weights.prior(4).merge(weights.statistics(N_K))
