@@ -98,6 +98,9 @@ def _seed_labels(source, n_components, init, rng):
     unit = np.sqrt(summary.variance)
     if source.family.equivariance == "scalar":
         unit = np.full_like(unit, np.sqrt(summary.variance.mean()))
+    # in float precision, for weights and repeated rows to see the same bits: rows between two seeds are common in
+    # rounded data, and rounding must not choose for them
+    unit = unit.astype(np.float32).astype(np.float64)
     rows = subsample(source.X, source.weight)
     Z = np.ascontiguousarray(summary.to_internal(source.X[rows.index]) / unit)
     centers = Z[choose_seeds(Z, rows.weight, n_components, init, rng)]

@@ -148,6 +148,31 @@ def test_rows_without_weight_are_not_distinct_rows():
     assert summarize(X, weight, "affine").constant.tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize("cls", GENERAL)
+def test_constant_columns_do_not_set_the_unit_of_spherical_components(cls):
+    X = np.column_stack([healthy(), np.full(120, 5.0)])
+    near = make(cls, "spherical", 3)
+    assert fit(near, X) == []
+    X[:, 3] += 1e9
+    far = make(cls, "spherical", 3)
+    assert fit(far, X) == []
+    np.testing.assert_array_equal(far.labels_, near.labels_)
+    assert far.lower_bound_ == pytest.approx(near.lower_bound_, rel=1e-9)
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+def test_one_wild_value_among_mostly_equal_ones_does_not_set_the_unit(covariance_type):
+    rng = np.random.default_rng(0)
+    column = np.where(rng.random(300) < 0.6, 0.0, rng.standard_normal(300) + 5.0)
+    column[0] = 1e12
+    summary = summarize(column[:, None], None, "columns")
+    assert 1.0 <= summary.scale[0] <= 16.0
+    X = np.column_stack([column, rng.standard_normal(300) + 8 * (np.arange(300) % 2)])
+    estimator = make(VariationalMixture, covariance_type, 3)
+    fit(estimator, X)
+    assert_finite(estimator, X)
+
+
 def test_icm_by_maximum_likelihood_flags_single_components():
     X = np.vstack([healthy(), np.full((30, 3), 40.0)])
     labels = np.r_[np.zeros(120, dtype=int), np.ones(30, dtype=int)]

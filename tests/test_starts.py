@@ -183,7 +183,7 @@ def test_more_starts_are_never_worse(cls, init):
             warnings.simplefilter("ignore")
             mixture = cls(4, init=init, n_init=n_init, random_state=3).fit(X_IRIS)
         values.append(mixture.lower_bound_)
-    # a larger n_init runs the smaller one's starts first
+    # a larger n_init runs the smaller one's starts first; among equals the first stays
     assert (np.diff(values) >= 0).all()
 
 

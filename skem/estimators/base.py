@@ -226,7 +226,8 @@ class BaseMixture(
             else:
                 given = start(source, self.n_components, self.init, np.random.default_rng(seed), algorithm.assign)
             fit = algorithm.run(model, source, self._order_start(algorithm, model, given), report)
-            if best is None or fit.objective > best.objective:
+            # runs that end alike may differ by rounding, which must not choose between their orders of components
+            if best is None or fit.objective - best.objective > 1e-12 * abs(best.objective):
                 best = fit
             if monitor.end(fit):
                 break

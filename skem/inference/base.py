@@ -103,8 +103,8 @@ class Convergence:
 
     With consecutive gains d0, d1 and c = d1 / d0 in (0, 1) the gain left is about d1 c / (1 - c). The larger of the
     last two ratios counts, and the estimate must hold twice, since the first steps of a run shrink faster than those
-    that follow. A gain of rounding size ends the run as well; with `tol` = 0 it goes on for as many iterations again,
-    since an objective at rounding level leaves the square root of that in the parameters.
+    that follow. A gain of rounding size ends the run as well, one iteration later, since an objective at rounding
+    level leaves the square root of that in the parameters; with `tol` = 0 it goes on for as many iterations again.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class Convergence:
         gain = self.gains[-1]
         self.n_updates += 1
         if self.last is None and gain <= 4e-15 * max(1.0, abs(value)):
-            self.last = 2 * self.n_updates if self.tol == 0 else self.n_updates
+            self.last = 2 * self.n_updates if self.tol == 0 else self.n_updates + 1
         if self.last is not None and self.n_updates >= self.last:
             return True
         if len(self.gains) < 3 or self.tol <= 0:
