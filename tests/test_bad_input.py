@@ -311,6 +311,28 @@ def test_bad_query(cls, method, X, match):
     assert fitted_state(estimator) == before
 
 
+@pytest.mark.parametrize("cls", [cls for cls in MIXTURES if hasattr(cls, "partial_fit")])
+@pytest.mark.parametrize(
+    ("X", "sample_weight", "params", "match"),
+    [
+        (rows()[:, :2], None, {}, "2 features"),
+        (rows((1, 1), np.nan), None, {}, "NaN"),
+        (rows(), weights(2, -1.0), {}, "sample_weight"),
+        (rows(), np.zeros(N), {}, "zero"),
+        (rows(), None, {"tol": -1.0}, "'tol'"),
+    ],
+    ids=["columns", "nan", "negative weight", "zero weights", "parameter"],
+)
+def test_bad_batch_is_named_and_leaves_no_trace(cls, X, sample_weight, params, match):
+    estimator = fitted(cls)
+    vars(estimator).update(params)
+    before, density = fitted_state(estimator), estimator.score_samples(rows())
+    with pytest.raises(ValueError, match=match):
+        estimator.partial_fit(X, sample_weight=sample_weight)
+    assert fitted_state(estimator) == before
+    np.testing.assert_array_equal(estimator.score_samples(rows()), density)
+
+
 @pytest.mark.parametrize("n_samples", [0, -1, 2.5, "3"])
 def test_bad_number_of_samples(n_samples):
     with pytest.raises(ValueError, match="n_samples"):

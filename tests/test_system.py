@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from public_estimators import CLASSES, COVARIANCES, MIXTURES, blobs, fitted_state, make, run_python
 from sklearn.base import clone
+from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_info, threadpool_limits
 
+import skem
 from skem._compat import single_blas_thread
 from skem._kernels.passes import has_openmp
 from skem.families import Gaussian, Poisson
@@ -161,6 +163,16 @@ def test_a_forked_child_fits_and_predicts(cls):
         assert estimator.predict(X).tobytes() == expected
 
 
+@pytest.mark.slow
+def test_workers_fit_the_same_bits():
+    """Processes of joblib, started after passes with threads have run in the parent."""
+    X = heavy_rows()
+    estimators = [heavy(skem.EMMixture), heavy(skem.BayesianKMeans)]
+    serial = [fitted_state(quietly(clone(estimator).fit, X)) for estimator in estimators]
+    parallel = Parallel(n_jobs=2)(delayed(quietly)(estimator.fit, X) for estimator in estimators)
+    assert [fitted_state(estimator) for estimator in parallel] == serial
+
+
 def test_import_starts_no_openmp_and_changes_no_setting():
     script = """
     import os, threading
@@ -203,6 +215,40 @@ def test_no_global_state_changes(cls):
     with pytest.raises(ValueError, match="NaN"):
         estimator.fit(np.full((5, 3), np.nan))
     assert state() == before
+
+
+LEAK = """
+import resource, sys, warnings
+import numpy as np
+warnings.simplefilter("ignore")
+import skem
+from skem.families import Gaussian, Poisson
+X = np.random.default_rng(0).poisson(3.0, size=(60, 3)).astype(float)
+bad = np.where(np.arange(180).reshape(60, 3) == 7, np.nan, X)
+estimators = [skem.EMMixture(), skem.VariationalMixture(family=Gaussian("tied")), skem.MAPMixture(family=Poisson()),
+              skem.BayesianKMeans(), skem.ICMMixture(family=Gaussian("diag")), skem.KMeans(2)]
+def work(times):
+    for _ in range(times):
+        for estimator in estimators:
+            estimator.set_params(random_state=0, max_iter=5).fit(X)
+            estimator.predict(X)
+            try:
+                estimator.fit(bad)
+            except ValueError:
+                pass
+work(40)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+work(200)
+growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(growth / (1024 if sys.platform == "linux" else 1 << 20))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the resource module")
+def test_fits_leave_no_memory_behind():
+    """1,200 fits, predictions and failed fits."""
+    assert float(run_python(LEAK)) < 2.0
 
 
 # -- memory ------------------------------------------------------------------------------------------

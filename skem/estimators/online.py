@@ -21,6 +21,7 @@ class OnlineMixin:
     _algorithm: Any
     _weights: Any
     _validate: Any
+    _validate_parameters: Any
     _publish_parameters: Any
     _theta: Any
     _log_weights: Any
@@ -54,6 +55,7 @@ class OnlineMixin:
             return self._partial_fit(X, sample_weight)
 
     def _partial_fit(self, X, sample_weight):
+        self._validate_parameters()
         X = self._validate(X, reset=False)
         self.family_.validate(X)
         if sample_weight is not None:
