@@ -313,6 +313,7 @@ np.save(sys.argv[1], np.concatenate(flat))
 """
 
 
+@pytest.mark.slow
 def test_instruction_sets_agree(tmp_path):
     path = [str(Path(__file__).parent), *(p for p in sys.path if p)]
     results = []
