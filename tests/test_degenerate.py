@@ -218,6 +218,22 @@ def test_one_row_very_far_out_leaves_the_others_alone(cls, covariance_type, d):
         assert_finite(estimator, X)
 
 
+@pytest.mark.skipif(not hasattr(skem, "GibbsMixture"), reason="the sampler is not built")
+@pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
+def test_one_row_very_far_out_in_a_sampler(covariance_type):
+    rng = np.random.default_rng(0)
+    group = np.repeat([0, 1, 2], 60)
+    X = rng.standard_normal((180, 2)) + np.array([[0, 0], [8, 0], [18, 9]])[group]
+    X = np.vstack([X, np.full(2, 1e12)])
+    estimator = skem.GibbsMixture(
+        4, family=Gaussian(covariance_type), n_chains=8, n_draws=20, n_burn_in=20, random_state=0
+    )
+    assert set(fit(estimator, X)) <= {DegenerateComponentWarning}
+    assert adjusted_rand_score(group, estimator.labels_[:-1]) == 1.0
+    assert estimator.labels_[-1] not in estimator.labels_[:-1]
+    assert_finite(estimator, X)
+
+
 @pytest.mark.parametrize("cls", [MAPMixture, VariationalMixture, BayesianKMeans, ICMMixture])
 def test_tied_prior_with_one_row_very_far_out_is_finite(cls):
     X = np.vstack([healthy(), np.full((1, 3), 1e12)])

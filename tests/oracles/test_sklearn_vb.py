@@ -11,7 +11,6 @@ from threadpoolctl import threadpool_limits
 from skem import VariationalMixture
 from skem.families import Gaussian
 
-
 SPELLING = {"dirichlet": "dirichlet_distribution", "dirichlet_process": "dirichlet_process"}
 
 
