@@ -22,27 +22,27 @@ from skem._compat import (
     validate_rows,
     with_callbacks,
 )
-from skem._version import __version__
 from skem.engine import Source
 from skem.estimators.doclink import DocLinkMixin
+from skem.estimators.known import FromParametersMixin
 from skem.estimators.monitor import Monitor
+from skem.estimators.pickling import PickleMixin
 from skem.estimators.prediction import PredictionMixin, bounded_source, whole_density
-from skem.exceptions import DegenerateComponentWarning, FormatVersionWarning, warn
+from skem.exceptions import DegenerateComponentWarning, warn
 from skem.families import Gaussian
 from skem.families.base import Family
 from skem.inference.base import Model
 from skem.inference.online import Seen
 from skem.starts import INITS, is_given, start, theta_from_parameters
-from skem.summary import Summary, summarize
+from skem.summary import summarize
 from skem.weights import LOG_ZERO
-
-# Raised when pickles change shape; newer ones are refused with a clear sentence.
-FORMAT = 1
 
 
 class BaseMixture(
     PredictionMixin,
+    FromParametersMixin,
     DocLinkMixin,
+    PickleMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     ClusterMixin,
@@ -103,25 +103,6 @@ class BaseMixture(
     @property
     def _n_features_out(self):
         return self.n_components_
-
-    def __getstate__(self):
-        return {**super().__getstate__(), "_skem_version": __version__, "_skem_format": FORMAT}
-
-    def __setstate__(self, state):
-        state = dict(state)
-        version, written = state.pop("_skem_version", None), state.pop("_skem_format", None)
-        if written is not None and written > FORMAT:
-            raise ValueError(
-                f"this {type(self).__name__} was pickled by skem {version} in format {written}; "
-                f"skem {__version__} reads formats up to {FORMAT}: install the newer one"
-            )
-        if version is not None and version != __version__:
-            warn(
-                f"this {type(self).__name__} was pickled by skem {version}; it is read by skem {__version__}, "
-                "fit it again if results differ",
-                FormatVersionWarning,
-            )
-        super().__setstate__(state)
 
     # -- validation ------------------------------------------------------------------------------
 
@@ -393,44 +374,6 @@ class BaseMixture(
             Rows sum to one; of X's dtype.
         """
         return self.predict_proba(X)
-
-    @classmethod
-    def from_parameters(cls, *, family=None, **parameters):
-        """Build a fitted mixture from known parameters, without data.
-
-        Parameters
-        ----------
-        family : Family, default=None
-            None means Gaussian().
-        **parameters : array-like
-            `weights` (equal where left out) and the family's parameters: `means` of shape (n_components, n_features)
-            and `covariances` for Gaussian, `rates` for Poisson.
-
-        Returns
-        -------
-        mixture : object
-            Ready for predict, score, sample and warm_start.
-
-        Raises
-        ------
-        ValueError
-            If a parameter is missing, unknown, of a wrong shape or out of its range.
-        """
-        family = Gaussian() if family is None else family
-        mixture: Any = cls(family=family)  # type: ignore[call-arg] # subclasses have defaults for all else
-        mixture._validate_parameters()
-        n_components, d = family.shape_of_parameters(parameters)
-        ones = np.ones(d)
-        summary = Summary(d, 0.0, 0.0 * ones, ones, 0.0 * ones, ones, np.eye(d), np.zeros(d, dtype=bool))
-        mixture.n_components = mixture.n_components_ = mixture._n_components_fitted = n_components
-        mixture.n_features_in_ = d
-        mixture.family_ = family.bind(family.summary_of_parameters(summary, parameters))
-        mixture._log_weights, mixture._theta = theta_from_parameters(mixture.family_, n_components, parameters)
-        mixture._posterior = None
-        mixture.weights_ = np.exp(np.maximum(mixture._log_weights, LOG_ZERO))
-        for name, value in mixture.family_.attributes(mixture._theta).items():
-            setattr(mixture, name, value)
-        return mixture
 
 
 def label_free_term(n_components, n_occupied):

@@ -21,6 +21,7 @@ from skem._compat import (
 from skem.engine import Source
 from skem.estimators.doclink import DocLinkMixin
 from skem.estimators.dropin_family import SklearnGaussian
+from skem.estimators.pickling import PickleMixin
 from skem.estimators.prediction import bounded_source, whole_density
 from skem.exceptions import DegenerateComponentWarning, warn
 from skem.families.covariance import STRUCTURES
@@ -88,7 +89,7 @@ def check_positive(value, covariance_type, name):
             )
 
 
-class DropinMixture(DocLinkMixin, DensityMixin, BaseEstimator):
+class DropinMixture(DocLinkMixin, PickleMixin, DensityMixin, BaseEstimator):
     """Base of `GaussianMixture` and `BayesianGaussianMixture`."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

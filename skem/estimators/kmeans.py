@@ -21,6 +21,7 @@ from skem._compat import (
 )
 from skem.estimators.doclink import DocLinkMixin
 from skem.estimators.kmeans_rows import DenseRows, Frame, SparseRows
+from skem.estimators.pickling import PickleMixin
 from skem.exceptions import warn
 from skem.summary import summarize
 
@@ -95,7 +96,7 @@ def lloyd(rows, centers, max_iter, tol, verbose):
     return centers, rows.assign(centers, collect=False)[0], n_iter
 
 
-class KMeans(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+class KMeans(DocLinkMixin, PickleMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
     """K-means clustering: a drop-in for `sklearn.cluster.KMeans`.
 
     Names, defaults, attributes, the stopping rule and the handling of empty clusters are scikit-learn's. Dense data
