@@ -5,7 +5,7 @@ from libc.math cimport fabs, fmax
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 
-from skem._kernels cimport _tiles as tl
+cimport skem._kernels._tiles as tl
 from skem._kernels._job cimport DIAG, DRAW, FULL, HARD, LINEAR, SOFT, WIDE, Buffers, Collector, Features, Job, Scorer
 
 

@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free, malloc
 
-from skem._kernels cimport _tiles as tl
+cimport skem._kernels._tiles as tl
 
 cdef enum:
     MAX_PARTS = 64

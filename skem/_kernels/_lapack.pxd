@@ -1,8 +1,8 @@
 """The one door to LAPACK: scipy's Cython interface, in row-major terms and plain ints.
 
-LAPACK is column-major, so it sees the transpose of what is stored here: a lower triangle by rows is its
-upper triangle by columns, and both routines below keep to that triangle. The other half is left as it is.
-A scipy whose LAPACK counts in 64 bits needs a conversion in this file and nowhere else.
+LAPACK is column-major, so it sees the transpose of what is stored here: a lower triangle by rows is
+its upper triangle by columns, and both routines below keep to that triangle. The other half is left
+as it is. A scipy whose LAPACK counts in 64 bits needs a conversion in this file and nowhere else.
 """
 
 from scipy.linalg.cython_lapack cimport dpotrf, dtrtri

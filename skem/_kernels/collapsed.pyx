@@ -19,7 +19,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport fabs, fmax, log, log1p, sqrt
 from libc.stdint cimport int32_t, uint8_t
 
-from skem._kernels cimport _panels as pn
+cimport skem._kernels._panels as pn
 from skem._kernels._panels cimport LANES, LEAST_LEFT
 
 cdef enum:

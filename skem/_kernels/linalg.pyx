@@ -12,7 +12,7 @@ from libc.math cimport INFINITY, NAN, fabs, log, sqrt
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
-from skem._kernels cimport _lapack as lapack
+cimport skem._kernels._lapack as lapack
 
 cdef enum:
     # Up to here the plain loops beat LAPACK; its triangular inverse is slow on small matrices.

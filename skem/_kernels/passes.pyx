@@ -12,7 +12,7 @@ from cython.parallel cimport parallel
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
-from skem._kernels cimport _tiles as tl
+cimport skem._kernels._tiles as tl
 from skem._kernels._block cimport flush, run_block
 from skem._kernels._job cimport (
     CHUNK_ROWS, DIAG, DRAW, FULL, HARD, LINEAR, MAX_PARTS, SOFT, WIDE, WIDE_FROM,
