@@ -12,7 +12,6 @@ from skem.inference.variational import VariationalBayes
 from skem.weights import WEIGHT_PRIORS, DirichletWeights
 
 
-
 class EMMixture(OnlineMixin, BaseMixture):
     """Mixture fitted by expectation-maximization: maximum likelihood.
 
