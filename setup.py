@@ -103,12 +103,8 @@ def find_openmp(compiler):
             source = Path(folder, "probe.c")
             source.write_text(OPENMP_PROBE, encoding="utf-8")
             try:
-                objects = compiler.compile(
-                    [str(source)], output_dir=folder, extra_postargs=compile_flags
-                )
-                compiler.link_executable(
-                    objects, "probe", output_dir=folder, extra_postargs=link_flags
-                )
+                objects = compiler.compile([str(source)], output_dir=folder, extra_postargs=compile_flags)
+                compiler.link_executable(objects, "probe", output_dir=folder, extra_postargs=link_flags)
             except (CompileError, LinkError):
                 continue
         return compile_flags, link_flags

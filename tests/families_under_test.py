@@ -78,8 +78,7 @@ def gaussian_log_prior(prior, theta):
     K, d = prior.mean.shape
     sigma = covariances(theta, d)
     total = sum(
-        sps.multivariate_normal(prior.mean[k], sigma[k] / prior.kappa[k]).logpdf(theta.mean[k])
-        for k in range(K)
+        sps.multivariate_normal(prior.mean[k], sigma[k] / prior.kappa[k]).logpdf(theta.mean[k]) for k in range(K)
     )
     if prior.shared:
         return total + sps.invwishart(float(prior.nu), prior.scatter).logpdf(sigma[0])

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import invwishart, multivariate_normal
 
-import skem
-from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
+from skem import BayesianKMeans, EMMixture, GibbsMixture, ICMMixture, MAPMixture, VariationalMixture
 from skem.families import Gaussian
 from skem.starts import INITS
 from skem.summary import SUBSAMPLE, canonical_rows, subsample, summarize
@@ -62,13 +61,10 @@ def cases(covariance_types):
                     cls(3, family=Gaussian(covariance_type), init=init, random_state=0),
                     id=f"{cls.__name__}-{covariance_type}-{init}",
                 )
-        if hasattr(skem, "GibbsMixture"):
-            family = Gaussian(covariance_type)
-            yield pytest.param(
-                skem.GibbsMixture(3, family=family, random_state=0, **GIBBS),
-                id=f"GibbsMixture-{covariance_type}",
-                marks=pytest.mark.filterwarnings("ignore:.*chains:UserWarning"),
-            )
+        yield pytest.param(
+            GibbsMixture(3, family=Gaussian(covariance_type), random_state=0, **GIBBS),
+            id=f"GibbsMixture-{covariance_type}",
+        )
 
 
 @pytest.mark.parametrize("estimator", list(cases(COVARIANCE_TYPES)))

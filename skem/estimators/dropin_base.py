@@ -79,14 +79,8 @@ def check_positive(value, covariance_type, name):
         diagonal = np.diag(matrix)
         root = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
         relative = matrix / root[:, None] / root
-        if not (
-            (diagonal > 0).all()
-            and np.allclose(relative, relative.T)
-            and np.linalg.eigvalsh(relative)[0] > 0
-        ):
-            raise ValueError(
-                f"'{name}' should be symmetric, positive-definite for covariance_type={covariance_type!r}"
-            )
+        if not ((diagonal > 0).all() and np.allclose(relative, relative.T) and np.linalg.eigvalsh(relative)[0] > 0):
+            raise ValueError(f"'{name}' should be symmetric, positive-definite for covariance_type={covariance_type!r}")
 
 
 class DropinMixture(DocLinkMixin, PickleMixin, DensityMixin, BaseEstimator):

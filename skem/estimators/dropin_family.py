@@ -140,9 +140,7 @@ class SklearnGaussian(Gaussian):
         identity = Summary(d, 0.0, 0.0 * ones, ones, 0.0 * ones, ones, np.eye(d), np.zeros(d, dtype=bool))
         plain = self.bind(identity)
         covariances = plain._structure.covariance(plain.factor_of_cholesky(cholesky), ones)
-        return self.bind(
-            self.summary_of_parameters(identity, {"means": means, "covariances": covariances})
-        )
+        return self.bind(self.summary_of_parameters(identity, {"means": means, "covariances": covariances}))
 
     def carry(self, theta, summary):
         """Theta known in the coordinates of another `summary`, read in those of this family."""

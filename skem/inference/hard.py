@@ -103,9 +103,7 @@ def _sweep(model, source, rows, fit):
         block = slice(start, start + BLOCK)
         X = model.family.summary_.to_internal(source.X[rows.index[block]])
         order = np.arange(len(X))
-        moved += state.sweep(
-            np.ascontiguousarray(X), rows.weight[block], labels[block], order, n_rows=n_rows
-        )[0]
+        moved += state.sweep(np.ascontiguousarray(X), rows.weight[block], labels[block], order, n_rows=n_rows)[0]
     everywhere = fit.labels.copy()
     known = rows.inverse >= 0
     everywhere[known] = labels[rows.inverse[known]]

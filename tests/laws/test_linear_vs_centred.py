@@ -97,5 +97,3 @@ def test_statistics_keep_their_digits_at_any_offset(case, offset):
         np.testing.assert_allclose(stats.mean[k], mean.astype(float), rtol=1e-13, atol=1e-13)
         atol = 1e-13 * float(diagonal.max())
         np.testing.assert_allclose(stats.scatter[k], np.asarray(expected, float), rtol=1e-13, atol=atol)
-
-
