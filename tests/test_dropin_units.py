@@ -68,3 +68,14 @@ def test_kmeans_float32_far_from_the_origin(rows):
     X = (rows + 1e4).astype(np.float32)
     back = X.astype(np.float64) - 1e4
     np.testing.assert_array_equal(KMeans(3, random_state=0).fit_predict(X), KMeans(3, random_state=0).fit_predict(back))
+
+
+@pytest.mark.parametrize("mixture", [case for case in MIXTURES if "spherical" not in case.id])
+@pytest.mark.parametrize("factors", [[1.0, 1e-6, 1e6], [1e-150, 1.0, 1e150]])
+def test_mixture_mixed_units_per_column(mixture, factors, rows):
+    scaled = rows * factors
+    labels, score = mixture.fit_predict(scaled), mixture.score(scaled)
+    back = scaled / factors
+    np.testing.assert_array_equal(labels, mixture.fit_predict(back))
+    shift = np.log(factors).sum()
+    assert abs(score + shift - mixture.score(back)) < 1e-9 * max(1.0, abs(shift), abs(score))
