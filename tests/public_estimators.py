@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,13 @@ def _bytes(value):
     if isinstance(value, list | tuple):
         return [_bytes(item) for item in value]
     return repr(value)
+
+
+def quietly(function, *args, **kwargs):
+    """Call without warnings; here, since worker processes import it by name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return function(*args, **kwargs)
 
 
 def run_python(script, *args, timeout=120, **env):

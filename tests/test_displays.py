@@ -1,5 +1,6 @@
 """Displays draw what the estimators found, and matplotlib is needed for nothing else."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -189,7 +190,7 @@ def test_unfitted_convergence():
 def run_python(code):
     return subprocess.run(
         [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(Path(skem.__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(skem.__file__).parents[1])},
         capture_output=True,
         text=True,
         timeout=120,

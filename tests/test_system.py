@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from public_estimators import CLASSES, COVARIANCES, MIXTURES, blobs, fitted_state, make, run_python
+from public_estimators import CLASSES, COVARIANCES, MIXTURES, blobs, fitted_state, make, quietly, run_python
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -31,12 +31,6 @@ def heavy(cls, **params):
 
 def heavy_rows():
     return blobs(N_ROWS, N_COLUMNS, N_COMPONENTS)
-
-
-def quietly(function, *args, **kwargs):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return function(*args, **kwargs)
 
 
 # -- the same bits -----------------------------------------------------------------------------------
