@@ -29,3 +29,20 @@ def warn(message, category):
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def name_flat(flags):
+    """Name the components whose data are flat, as the beginning of a sentence.
+
+    Parameters
+    ----------
+    flags : bool ndarray of shape (n_components,)
+        Of shape (1,) where the rows as a whole were judged.
+
+    Returns
+    -------
+    clause : str
+    """
+    flat = [k for k, flag in enumerate(flags) if flag]
+    who = f"components {flat} have" if len(flags) > 1 else "the rows as a whole have"
+    return f"{who} data without spread in some direction (few distinct rows, constant or dependent columns)"

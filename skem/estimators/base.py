@@ -28,7 +28,7 @@ from skem.estimators.known import FromParametersMixin
 from skem.estimators.monitor import Monitor
 from skem.estimators.pickling import PickleMixin
 from skem.estimators.prediction import PredictionMixin, bounded_source, whole_density
-from skem.exceptions import DegenerateComponentWarning, warn
+from skem.exceptions import DegenerateComponentWarning, name_flat, warn
 from skem.families import Gaussian
 from skem.families.base import Family
 from skem.inference.base import Model
@@ -253,7 +253,8 @@ class BaseMixture(
         rank = np.full(model.n_components, -1, dtype=np.int32)
         rank[order] = np.arange(len(order))
         occupied = int(owned.sum())
-        self._warn(model, state, massless)
+        flat = self._flat(model, state)
+        self._warn(model, flat, massless)
         self._warn_unconverged(fit)
         self._publish_parameters(model, state, order, Seen(state.stats, state.n_k, model.total_weight))
         self._n_components_fitted = model.n_components
@@ -262,7 +263,7 @@ class BaseMixture(
         self.lower_bounds_ = np.asarray(fit.objectives) / model.total_weight
         self.n_iter_ = fit.n_iter
         self.converged_ = fit.converged
-        self.degenerate_ = bool(self._flat(model, state).any())
+        self.degenerate_ = bool(flat.any())
         self._publish_more(model, state, fit, occupied)
 
     def _publish_parameters(self, model, state, order, seen):
@@ -290,16 +291,12 @@ class BaseMixture(
             return model.family.degenerate(state.stats)
         return model.family.degenerate(state.stats.pool())
 
-    def _warn(self, model, state, massless):
+    def _warn(self, model, flat, massless):
         """Say in one warning what the data cannot bear."""
-        flat, n_distinct = self._flat(model, state), model.family.summary_.n_distinct
+        n_distinct = model.family.summary_.n_distinct
         found = []
         if flat.any():
-            who = f"components {np.flatnonzero(flat).tolist()} have" if len(flat) > 1 else "the rows as a whole have"
-            found.append(
-                f"{who} data without spread in some direction (few distinct rows, constant or dependent columns), so "
-                "that the covariance rests on the constraint or the prior there"
-            )
+            found.append(f"{name_flat(flat)}, so that the covariance rests on the constraint or the prior there")
         if massless.any() and not self._upper_bound:
             found.append(
                 f"{int(massless.sum())} of {model.n_components} components ended without weight, and are left out"

@@ -23,7 +23,7 @@ from skem.estimators.doclink import DocLinkMixin
 from skem.estimators.dropin_family import SklearnGaussian
 from skem.estimators.pickling import PickleMixin
 from skem.estimators.prediction import bounded_source, whole_density
-from skem.exceptions import DegenerateComponentWarning, warn
+from skem.exceptions import DegenerateComponentWarning, name_flat, warn
 from skem.families.covariance import STRUCTURES
 from skem.inference.base import State
 from skem.starts import start
@@ -236,10 +236,8 @@ class DropinMixture(DocLinkMixin, PickleMixin, DensityMixin, BaseEstimator):
                 ConvergenceWarning,
             )
         if best.state.stats is not None and np.any(flat := self._flat(model, best.state)):
-            who = f"components {np.flatnonzero(flat).tolist()} have" if len(flat) > 1 else "the rows as a whole have"
             warn(
-                f"{who} data without spread in some direction (few distinct rows, constant or dependent columns): "
-                "the covariance rests on reg_covar or the prior there",
+                f"{name_flat(flat)}: the covariance rests on reg_covar or the prior there",
                 DegenerateComponentWarning,
             )
         elif model.family.summary_.n_distinct < model.n_components:

@@ -229,7 +229,8 @@ class GibbsMixture(BaseMixture):
         rank = np.full(n_components, -1, dtype=np.int32)
         rank[met] = np.arange(len(met))
         orders = orders[:, met]
-        self._warn(model, pivot, np.zeros(n_components, dtype=bool))
+        flat = self._flat(model, pivot)
+        self._warn(model, flat, np.zeros(n_components, dtype=bool))
 
         self.family_ = family
         self._kept = _select(log_weights, thetas, orders, kept)
@@ -252,7 +253,7 @@ class GibbsMixture(BaseMixture):
         self.draws_["n_occupied"] = (chains.n_k > 0).sum(axis=2)
         self.log_joint_ = float(chains.log_joint.max())
         self.n_iter_ = chains.n_iter
-        self.degenerate_ = bool(self._flat(model, pivot).any())
+        self.degenerate_ = bool(flat.any())
 
     # -- predictions are means over the draws kept -----------------------------------------------
 
