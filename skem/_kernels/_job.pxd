@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memset
 
 cimport skem._kernels._tiles as tl
 
@@ -75,6 +76,23 @@ cdef struct Buffers:
     double *sums
     int *order                     # rows of the block sorted by label
     int *start
+
+
+cdef inline int pad_components(int n) noexcept nogil:
+    """Components that a tile works on: `n` or a few more, whose scores nobody reads."""
+    return (n + 3) // 4 * 4
+
+
+cdef inline void pack_weights(
+    const double *weights,         # IN  (K, m)
+    int K, int m,
+    double *out,                   # OUT (pad_components(K) * m) in the order in which the linear tile reads
+) noexcept nogil:
+    cdef int k, i
+    memset(out, 0, <size_t> pad_components(K) * m * sizeof(double))
+    for k in range(K):
+        for i in range(m):
+            out[((k // 4) * <size_t> m + i) * 4 + k % 4] = weights[k * <size_t> m + i]
 
 
 cdef inline size_t align_doubles(size_t n) noexcept nogil:

@@ -1,8 +1,4 @@
-/* Compiles tiles.h once for every instruction set that the compiler can target and picks one at run time.
- *
- * A table of function pointers, not ifunc: it works with any C library, and SKEM_SIMD=avx512|avx2|plain in the
- * environment can hold the choice down for tests. Compilers without GNU vector types get one lane, plain C.
- */
+/* The table of the pass's micro-kernels (tiles.h), one for each instruction set, and the threads' tickets. */
 #ifndef SKEM_DISPATCH_H
 #define SKEM_DISPATCH_H
 
@@ -34,65 +30,14 @@ typedef struct {
     double (*lane_sum)(const double *p);
 } tile_set;
 
-#if defined(__GNUC__)
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-#else
-#define ALWAYS_INLINE inline
-#endif
+#define SKEM_TILES "tiles.h"
+#include "every_isa.h"
 
-#if defined(__GNUC__) && defined(__x86_64__)
-#define SKEM_X86_DISPATCH 1
-
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("arch=x86-64-v4"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("arch=x86-64-v4")
-#endif
-#define W 8
-#define T(name) avx512_##name
-#include "tiles.h"
-#undef W
-#undef T
-#if defined(__clang__)
-#pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("arch=x86-64-v3"))), apply_to = function)
-#else
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("arch=x86-64-v3")
-#endif
-#define W 4
-#define T(name) avx2_##name
-#include "tiles.h"
-#undef W
-#undef T
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
-#endif
-
-#if defined(__GNUC__)
-#define W 2
-#else
-#define W 1
-#endif
-#define T(name) plain_##name
-#include "tiles.h"
-#undef W
-#undef T
-
-/* The widest set that this processor runs and that SKEM_SIMD allows. */
 static const tile_set *select_tiles(void)
 {
 #if defined(SKEM_X86_DISPATCH)
-    const char *limit = getenv("SKEM_SIMD");
-    int level = limit == NULL || strcmp(limit, "avx512") == 0 ? 2 : strcmp(limit, "avx2") == 0 ? 1 : 0;
-    __builtin_cpu_init();
-    if (level >= 2 && __builtin_cpu_supports("x86-64-v4")) return &avx512_tiles;
-    if (level >= 1 && __builtin_cpu_supports("x86-64-v3")) return &avx2_tiles;
+    if (simd_level() == 2) return &avx512_tiles;
+    if (simd_level() == 1) return &avx2_tiles;
 #endif
     return &plain_tiles;
 }

@@ -16,7 +16,7 @@ cimport skem._kernels._tiles as tl
 from skem._kernels._block cimport flush, run_block
 from skem._kernels._job cimport (
     CHUNK_ROWS, DIAG, DRAW, FULL, HARD, LINEAR, MAX_PARTS, SOFT, WIDE, WIDE_FROM,
-    Buffers, Collector, Features, Job, Scorer, allocate_buffers, free_buffers,
+    Buffers, Collector, Features, Job, Scorer, allocate_buffers, free_buffers, pack_weights, pad_components,
 )
 from skem._kernels._openmp cimport SKEM_OPENMP, omp_get_max_threads, omp_get_num_procs
 
@@ -87,12 +87,11 @@ cdef int _feature_index(Job *job, int map, int column, int d) except -1:
     return job.n_features - 1
 
 
-def _pack_rows_of_four(weights):
-    """(K, m) to the (ceil(K / 4), m, 4) that the linear tile reads."""
-    K, m = weights.shape
-    packed = np.zeros((-(-K // 4) * 4, m))
-    packed[:K] = weights
-    return np.ascontiguousarray(packed.reshape(-1, 4, m).transpose(0, 2, 1))
+def _pack_weights(const double[:, ::1] weights):
+    packed = np.empty(pad_components(weights.shape[0]) * weights.shape[1])
+    cdef double[::1] out = packed
+    pack_weights(&weights[0, 0], weights.shape[0], weights.shape[1], &out[0])
+    return packed
 
 
 def _pack_triangles(const double[:, :, ::1] factor):
@@ -122,7 +121,7 @@ cdef int _add_scorer(Job *job, spec, int column, int d, list keep) except -1:
         if spec.weights.shape != (job.K, job.features[sc.features].m):
             raise ValueError(f"natural parameters have shape {spec.weights.shape}, expected "
                              f"{(job.K, job.features[sc.features].m)}")
-        packed = _pack_rows_of_four(spec.weights)
+        packed = _pack_weights(np.ascontiguousarray(spec.weights, dtype=np.float64))
     else:
         packed = np.asarray(spec.factor, dtype=np.float64)
         if packed.ndim == 3:
@@ -268,7 +267,7 @@ def run_pass(
     if resp is not None and assign == "hard":
         raise ValueError("a hard pass has no responsibilities to write")
     job.n, d = X.shape
-    job.d, job.K, job.KP = d, K, (K + 3) // 4 * 4
+    job.d, job.K, job.KP = d, K, pad_components(K)
     job.assign = ASSIGNMENTS[assign]
     # the block shrinks with the number of scores and columns so that it stays in the second-level cache
     job.B = 128

@@ -1,5 +1,4 @@
-/* The vector micro-kernels of one instruction set: included once per set by dispatch.h, which defines
- *   W   vector lanes in doubles (8, 4, 2 or 1)      T(name)  the name with the set's suffix
+/* The vector micro-kernels of a pass in one instruction set, see every_isa.h for W and T.
  *
  * A block holds B rows (a multiple of 4 W) as a struct of arrays: row n of column j stands at X[j * B + n],
  * so that rows lie in vector lanes. S and R are (components x B) in the same way. Every function is pure
