@@ -1,5 +1,5 @@
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,11 @@ FEATURE_MAPS: dict[str, int]
 
 def set_thread_cap(cap: int) -> None: ...
 def max_threads() -> int: ...
+
+class Prepared:
+    def __init__(self, *args: Any, **named: Any) -> None: ...
+    def results(self) -> tuple[float, int, NDArray[np.float64], list[Mapping[str, NDArray[np.float64]]]]: ...
+
 def run_pass(
     X: NDArray[np.floating],
     origin: NDArray[np.float64],

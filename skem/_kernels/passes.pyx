@@ -10,7 +10,7 @@ import numpy as np
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport parallel
 from libc.stdint cimport int32_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 cimport skem._kernels._tiles as tl
 from skem._kernels._block cimport flush, run_block
@@ -43,13 +43,10 @@ def max_threads():
     return max(1, min(n, _thread_cap) if _thread_cap else n)
 
 
-cdef void _worker(Job *job) noexcept nogil:
-    cdef Buffers buf
+cdef void _work(Job *job, Buffers *buf) noexcept nogil:
+    """Take chunks while there are any."""
     cdef Py_ssize_t chunk, row, last
     cdef size_t i
-    if not allocate_buffers(job, &buf):
-        job.failed = 1
-        return
     while not job.failed:
         chunk = tl.take_ticket(&job.ticket)
         if chunk >= job.last_chunk:
@@ -59,13 +56,21 @@ cdef void _worker(Job *job) noexcept nogil:
         row = chunk * job.chunk_rows
         last = min(row + job.chunk_rows, job.n)
         while row < last:
-            run_block(job, &buf, row, <int> min(<Py_ssize_t> job.B, last - row))
+            run_block(job, buf, row, <int> min(<Py_ssize_t> job.B, last - row))
             row += job.B
-        flush(job, &buf)
+        flush(job, buf)
         tl.wait_turn(&job.turn, chunk)
         for i in range(job.sums_size):
             job.total[i] += buf.sums[i]
         tl.pass_turn(&job.turn)
+
+
+cdef void _worker(Job *job) noexcept nogil:
+    cdef Buffers buf
+    if not allocate_buffers(job, &buf):
+        job.failed = 1
+        return
+    _work(job, &buf)
     free_buffers(&buf)
 
 
@@ -87,33 +92,35 @@ cdef int _feature_index(Job *job, int map, int column, int d) except -1:
     return job.n_features - 1
 
 
-def _pack_weights(const double[:, ::1] weights):
-    packed = np.empty(pad_components(weights.shape[0]) * weights.shape[1])
-    cdef double[::1] out = packed
-    pack_weights(&weights[0, 0], weights.shape[0], weights.shape[1], &out[0])
-    return packed
-
-
-def _pack_triangles(const double[:, :, ::1] factor):
-    """Lower triangles (K, d, d) to the groups of four rows that the full tile reads."""
-    cdef Py_ssize_t K = factor.shape[0], d = factor.shape[1], k, i, j, r, at = 0
-    cdef Py_ssize_t length = sum(4 * min(i + 4, d) for i in range(0, d, 4))
-    packed = np.zeros((K, length))
-    cdef double[:, ::1] out = packed
-    for k in range(K):
-        at = 0
+cdef void _pack_triangles(
+    const double *factor,          # IN  (count, d, d) lower triangles
+    int count, int d,
+    double *out,                   # OUT (count, length) in groups of four rows, as the full tile reads them
+) noexcept nogil:
+    cdef int k, i, j, r
+    cdef size_t at = 0
+    cdef const double *f
+    for k in range(count):
+        f = factor + <size_t> k * d * d
         for i in range(0, d, 4):
             for j in range(min(i + 4, d)):
                 for r in range(4):
-                    if i + r < d and j <= i + r:
-                        out[k, at] = factor[k, i + r, j]
+                    out[at] = f[(i + r) * <size_t> d + j] if i + r < d and j <= i + r else 0.0
                     at += 1
-    return packed
+
+
+cdef double *_own(value, list keep, length=None) except NULL:
+    """A private array with the values of another, or an empty one: passes are loaded anew, theirs may be read-only."""
+    cdef double[::1] flat = np.array(value, dtype=np.float64).reshape(-1) if length is None else np.empty(length)
+    keep.append(flat)
+    return &flat[0]
 
 
 cdef int _add_scorer(Job *job, spec, int column, int d, list keep) except -1:
     cdef Scorer *sc = &job.scorers[job.n_scorers]
-    cdef const double[::1] flat, mean    # a theta unpickled from a memory map is read-only
+    cdef const double[:, ::1] weights
+    cdef const double[:, :, ::1] factor
+    cdef double *packed
     sc.column, sc.d = column, d
     if hasattr(spec, "feature_map"):
         sc.kind = LINEAR
@@ -121,31 +128,32 @@ cdef int _add_scorer(Job *job, spec, int column, int d, list keep) except -1:
         if spec.weights.shape != (job.K, job.features[sc.features].m):
             raise ValueError(f"natural parameters have shape {spec.weights.shape}, expected "
                              f"{(job.K, job.features[sc.features].m)}")
-        packed = _pack_weights(np.ascontiguousarray(spec.weights, dtype=np.float64))
+        weights = np.ascontiguousarray(spec.weights, dtype=np.float64)
+        packed = _own(None, keep, job.KP * weights.shape[1])
+        pack_weights(&weights[0, 0], job.K, weights.shape[1], packed)
+        sc.factor = packed
     else:
-        packed = np.asarray(spec.factor, dtype=np.float64)
-        if packed.ndim == 3:
+        if spec.factor.ndim == 3:
             sc.kind = FULL
             job.z_size = max(job.z_size, <size_t> (4 * tiles.width * d))
-            packed = _pack_triangles(np.ascontiguousarray(packed))
-            sc.stride = packed.shape[1] if packed.shape[0] > 1 or job.K == 1 else 0
+            factor = np.ascontiguousarray(spec.factor, dtype=np.float64)
+            length = sum(4 * min(i + 4, d) for i in range(0, d, 4))
+            packed = _own(None, keep, factor.shape[0] * length)
+            _pack_triangles(&factor[0, 0, 0], factor.shape[0], d, packed)
+            sc.factor = packed
+            sc.stride = length if factor.shape[0] > 1 or job.K == 1 else 0
         else:
             sc.kind = DIAG
-            packed = np.ascontiguousarray(packed)
-        mean = np.ascontiguousarray(spec.mean, dtype=np.float64).reshape(-1)
-        keep.append(mean)
-        sc.mean = &mean[0]
-    flat = packed.reshape(-1)
-    keep.append(flat)
-    sc.factor = &flat[0]
+            sc.factor = _own(spec.factor, keep)
+        sc.mean = _own(spec.mean, keep)
     job.n_scorers += 1
     return 0
 
 
-cdef int _add_collector(Job *job, spec, int column, int d, list keep) except -1:
+cdef int _add_collector(Job *job, spec, int column, int d, list keep, list means) except -1:
     cdef Collector *c = &job.collectors[job.n_collectors]
     cdef int W = tiles.width, D
-    cdef const double[::1] mean
+    cdef double[:, ::1] mean
     c.column, c.table, c.sums = column, job.table_size, job.sums_size
     if hasattr(spec, "feature_map"):
         c.kind = LINEAR
@@ -154,6 +162,7 @@ cdef int _add_collector(Job *job, spec, int column, int d, list keep) except -1:
         c.width = (c.d + 3) // 4 * 4
         c.table_k = c.width * W
         c.sums_k = c.d
+        means.append(None)
     else:
         c.d = d
         c.kind = DIAG if spec.structure == "diag" else FULL if d < WIDE_FROM else WIDE
@@ -164,9 +173,9 @@ cdef int _add_collector(Job *job, spec, int column, int d, list keep) except -1:
         c.sums_k = 2 * d if c.kind == DIAG else d + d * (d + 1) // 2
         padded = np.zeros((job.K, D if c.kind == WIDE else d))
         padded[:, :d] = spec.mean
-        mean = padded.reshape(-1)
-        keep.append(mean)
-        c.mean = &mean[0]
+        mean = padded
+        means.append(padded[:, :d])
+        c.mean = &mean[0, 0]
         job.z_size = max(job.z_size, <size_t> D * job.B)
         if c.kind == WIDE:
             job.wide = max(job.wide, D)
@@ -176,45 +185,160 @@ cdef int _add_collector(Job *job, spec, int column, int d, list keep) except -1:
     return 0
 
 
-def _unpack(sums, spec, int K, int d):
-    """Flat sums of one collector as named arrays."""
-    if hasattr(spec, "feature_map"):
-        return {"features": sums.reshape(K, -1)}
-    flat = sums.reshape(K, -1)
-    if spec.structure == "diag":
-        return {"mean": spec.mean, "first": flat[:, :d], "second": flat[:, d:]}
-    second = np.empty((K, d, d))
-    rows, columns = np.tril_indices(d)
-    second[:, rows, columns] = flat[:, d:]
-    second[:, columns, rows] = flat[:, d:]
-    return {"mean": spec.mean, "first": flat[:, :d], "second": second}
+cdef class Prepared:
+    """A pass set up: the arguments of `run_pass`, which may hold each one once."""
 
+    def __cinit__(self):
+        memset(&self.job, 0, sizeof(Job))
+        self.has_buffers = False
 
-cdef _run(Job *job, int n_threads, Py_ssize_t slice_chunks):
-    """Walk the chunks in slices, answering signals between them."""
-    cdef Py_ssize_t n_chunks = (job.n + job.chunk_rows - 1) // job.chunk_rows
-    job.turn = 0
-    while job.turn < n_chunks:
-        job.ticket = job.turn
-        job.last_chunk = min(job.turn + slice_chunks, n_chunks)
-        if n_threads == 1:
-            with nogil:
-                _worker(job)
+    def __dealloc__(self):
+        if self.has_buffers:
+            free_buffers(&self.buf)
+
+    def __init__(
+        self, X, const double[::1] origin, const double[::1] scale, int n_components, const double[::1] log_weights,
+        scorers, collectors, *, assign="soft", const double[::1] sample_weight=None,
+        const double[:, ::1] log_prior=None, const int32_t[::1] codes=None, const int32_t[::1] labels_in=None,
+        const double[::1] uniforms=None, const Py_ssize_t[::1] uniform_start=None, int32_t[::1] labels=None,
+        double[::1] lse=None, double[:, ::1] resp=None, double[:, ::1] scores=None, int n_threads=0,
+    ):
+        cdef Job *job = &self.job
+        cdef int K = n_components, d, column, width
+        cdef double work
+        cdef double[::1] total, inv_scale
+        cdef const float[:, :] xf
+        cdef const double[:, :] xd
+        self.keep, self.means = [], []
+        job.tiles = tiles
+        if len(scorers) > MAX_PARTS or len(collectors) > MAX_PARTS // 2:
+            raise ValueError(f"a pass takes at most {MAX_PARTS // 2} parts")
+        if resp is not None and assign == "hard":
+            raise ValueError("a hard pass has no responsibilities to write")
+        job.n, d = X.shape
+        job.d, job.K, job.KP = d, K, pad_components(K)
+        job.assign = ASSIGNMENTS[assign]
+        # the block shrinks with the number of scores and columns so that it stays in the second-level cache
+        job.B = 128
+        while job.B > 4 * tiles.width and job.B > 32 and job.B * (K + 2 * d) > 65536:
+            job.B //= 2
+        if job.n < 4 * job.B:
+            # few rows: no block is left half empty
+            blocks = (job.n + job.B - 1) // job.B
+            job.B = <int> ((job.n + blocks - 1) // blocks + 4 * tiles.width - 1) // (4 * tiles.width) * 4 * tiles.width
+        job.table_size = job.KP * tiles.width
+        job.sums_size = 2 + K
+        job.z_size = max(<size_t> 4 * tiles.width * d, <size_t> job.KP * job.B if job.assign == DRAW else 0)
+        job.z_size = max(job.z_size, <size_t> job.KP * tiles.width)
+        work = 20.0 * K
+        for spec, column, width in scorers:
+            _add_scorer(job, spec, column, width, self.keep)
+            work += 2.0 * K * (spec.weights.shape[1] if hasattr(spec, "feature_map")
+                               else width * (width + 1) / 2 if spec.factor.ndim == 3 else 2 * width)
+        for spec, column, width in collectors:
+            _add_collector(job, spec, column, width, self.keep, self.means)
+            work += 2.0 * job.collectors[job.n_collectors - 1].sums_k * (K if job.assign != HARD else 1)
+        self.sums = total = np.empty(job.sums_size)
+        job.total = &total[0]
+        if X.dtype == np.float32:
+            job.is_float = 1
+            xf = X
+            job.x = <const char *> &xf[0, 0]
+            job.row_stride, job.column_stride = xf.strides[0] // 4, xf.strides[1] // 4
         else:
-            with nogil, parallel(num_threads=n_threads):
-                _worker(job)
-        if job.failed:
-            raise MemoryError("no memory for the buffers of a pass")
-        PyErr_CheckSignals()
+            xd = X
+            job.x = <const char *> &xd[0, 0]
+            job.row_stride, job.column_stride = xd.strides[0] // 8, xd.strides[1] // 8
+        inv_scale = 1.0 / np.asarray(scale)
+        self.log_weights = _own(log_weights, self.keep)
+        job.origin, job.inv_scale, job.log_weights = &origin[0], &inv_scale[0], self.log_weights
+        if sample_weight is not None:
+            job.weight = &sample_weight[0]
+        if log_prior is not None:
+            job.log_prior = &log_prior[0, 0]
+        if codes is not None:
+            job.codes = &codes[0]
+        if labels_in is not None:
+            job.labels_in = &labels_in[0]
+        if job.assign == DRAW:
+            job.uniforms, job.uniform_start = &uniforms[0], &uniform_start[0]
+        if labels is not None:
+            job.labels = &labels[0]
+        if lse is not None:
+            job.lse = &lse[0]
+        if resp is not None:
+            job.resp = &resp[0, 0]
+        if scores is not None:
+            job.scores = &scores[0, 0]
+
+        # A chunk holds at most about 5e7 operations, so that no slice keeps a signal waiting; its size depends on
+        # the work alone, never on the threads, for the sums to have the same bits.
+        job.chunk_rows = <Py_ssize_t> min(<double> CHUNK_ROWS, max(1.0, 1e8 / work))
+        job.chunk_rows = max(<Py_ssize_t> job.B, job.chunk_rows // job.B * job.B)
+        self.n_threads = min(n_threads or max_threads(), (job.n + job.chunk_rows - 1) // job.chunk_rows)
+        if job.n * work < 2e6:
+            self.n_threads = 1
+        self.slice_chunks = max(self.n_threads, <Py_ssize_t> (self.n_threads * 2e8 / (work * job.chunk_rows)))
+        # every array that the job points into lives as long as this object
+        self.keep += [X, origin, inv_scale, sample_weight, log_prior, codes, labels_in, uniforms, uniform_start,
+                      labels, lse, resp, scores]
+
+    cdef int run(self) except -1:
+        """Walk the chunks in slices, answering signals between them."""
+        cdef Job *job = &self.job
+        cdef Py_ssize_t n_chunks = (job.n + job.chunk_rows - 1) // job.chunk_rows
+        if self.n_threads == 1 and not self.has_buffers:
+            job.failed = not allocate_buffers(job, &self.buf)
+            self.has_buffers = not job.failed
+        memset(job.total, 0, job.sums_size * sizeof(double))
+        job.turn = 0
+        while job.turn < n_chunks:
+            job.ticket = job.turn
+            job.last_chunk = min(job.turn + self.slice_chunks, n_chunks)
+            if self.n_threads == 1:
+                with nogil:
+                    _work(job, &self.buf)
+            else:
+                with nogil, parallel(num_threads=self.n_threads):
+                    _worker(job)
+            if job.failed:
+                raise MemoryError("no memory for the buffers of a pass")
+            PyErr_CheckSignals()
+        return 0
+
+    cdef void load_linear(self, const double *weights, const double *log_weights) noexcept nogil:
+        cdef Job *job = &self.job
+        pack_weights(weights, job.K, job.features[job.scorers[0].features].m, <double *> job.scorers[0].factor)
+        memcpy(self.log_weights, log_weights, job.K * sizeof(double))
+
+    cdef void load_centred(self, const double *mean, const double *factor, const double *log_weights) noexcept nogil:
+        cdef Job *job = &self.job
+        cdef Scorer *sc = &job.scorers[0]
+        cdef Collector *c = &job.collectors[0]
+        cdef int k, step = c.width if c.kind == WIDE else c.d
+        memcpy(<double *> sc.mean, mean, job.K * <size_t> sc.d * sizeof(double))
+        for k in range(job.K):
+            memcpy(<double *> c.mean + k * <size_t> step, mean + k * <size_t> sc.d, sc.d * sizeof(double))
+        if sc.kind == FULL:
+            _pack_triangles(factor, job.K if sc.stride else 1, sc.d, <double *> sc.factor)
+        else:
+            memcpy(<double *> sc.factor, factor, job.K * <size_t> sc.d * sizeof(double))
+        memcpy(self.log_weights, log_weights, job.K * sizeof(double))
+
+    def results(self):
+        """What `run_pass` returns."""
+        cdef int K = self.job.K
+        cdef Py_ssize_t length, at = 2 + K
+        results = []
+        for i, mean in enumerate(self.means):
+            length = self.job.collectors[i].sums_k * K
+            features = self.sums[at:at + length].reshape(K, -1)
+            results.append({"features": features} if mean is None else {"features": features, "mean": mean})
+            at += length
+        return self.sums[0], int(self.sums[1]), self.sums[2:2 + K], results
 
 
-def run_pass(
-    X, const double[::1] origin, const double[::1] scale, int n_components, const double[::1] log_weights,
-    scorers, collectors, *, assign="soft", const double[::1] sample_weight=None,
-    const double[:, ::1] log_prior=None, const int32_t[::1] codes=None, const int32_t[::1] labels_in=None,
-    const double[::1] uniforms=None, const Py_ssize_t[::1] uniform_start=None, int32_t[::1] labels=None,
-    double[::1] lse=None, double[:, ::1] resp=None, double[:, ::1] scores=None, int n_threads=0,
-):
+def run_pass(*args, **named):
     """Run one pass over the rows of X.
 
     Parameters
@@ -251,87 +375,9 @@ def run_pass(
         Rows of a hard pass whose label changed.
     n_k : ndarray of shape (n_components,)
     sums : list of dict
-        For each collector {"features"}, or {"mean", "first", "second"}: sums of r (x - mean) and of its square.
+        For each collector {"features"}: sums of r T(x) of shape (n_components, m). A `Centred` one has T(z) of
+        z = x - mean and adds {"mean"}: [z, z_i z_j for j <= i], or [z, z^2] for "diag".
     """
-    cdef Job job
-    cdef list keep = []
-    cdef int K = n_components, d, column, width
-    cdef double work
-    cdef double[::1] total, inv_scale
-    cdef const float[:, :] xf
-    cdef const double[:, :] xd
-    memset(&job, 0, sizeof(Job))
-    job.tiles = tiles
-    if len(scorers) > MAX_PARTS or len(collectors) > MAX_PARTS // 2:
-        raise ValueError(f"a pass takes at most {MAX_PARTS // 2} parts")
-    if resp is not None and assign == "hard":
-        raise ValueError("a hard pass has no responsibilities to write")
-    job.n, d = X.shape
-    job.d, job.K, job.KP = d, K, pad_components(K)
-    job.assign = ASSIGNMENTS[assign]
-    # the block shrinks with the number of scores and columns so that it stays in the second-level cache
-    job.B = 128
-    while job.B > 4 * tiles.width and job.B > 32 and job.B * (K + 2 * d) > 65536:
-        job.B //= 2
-    job.table_size = job.KP * tiles.width
-    job.sums_size = 2 + K
-    job.z_size = max(<size_t> 4 * tiles.width * d, <size_t> job.KP * job.B if job.assign == DRAW else 0)
-    job.z_size = max(job.z_size, <size_t> job.KP * tiles.width)
-    work = 20.0 * K
-    for spec, column, width in scorers:
-        _add_scorer(&job, spec, column, width, keep)
-        work += 2.0 * K * (spec.weights.shape[1] if hasattr(spec, "feature_map")
-                           else width * (width + 1) / 2 if spec.factor.ndim == 3 else 2 * width)
-    for spec, column, width in collectors:
-        _add_collector(&job, spec, column, width, keep)
-        work += 2.0 * job.collectors[job.n_collectors - 1].sums_k * (K if job.assign != HARD else 1)
-    sums = np.zeros(job.sums_size)
-    total = sums
-    job.total = &total[0]
-    if X.dtype == np.float32:
-        job.is_float = 1
-        xf = X
-        job.x = <const char *> &xf[0, 0]
-        job.row_stride, job.column_stride = xf.strides[0] // 4, xf.strides[1] // 4
-    else:
-        xd = X
-        job.x = <const char *> &xd[0, 0]
-        job.row_stride, job.column_stride = xd.strides[0] // 8, xd.strides[1] // 8
-    inv_scale = 1.0 / np.asarray(scale)
-    job.origin, job.inv_scale, job.log_weights = &origin[0], &inv_scale[0], &log_weights[0]
-    if sample_weight is not None:
-        job.weight = &sample_weight[0]
-    if log_prior is not None:
-        job.log_prior = &log_prior[0, 0]
-    if codes is not None:
-        job.codes = &codes[0]
-    if labels_in is not None:
-        job.labels_in = &labels_in[0]
-    if job.assign == DRAW:
-        job.uniforms, job.uniform_start = &uniforms[0], &uniform_start[0]
-    if labels is not None:
-        job.labels = &labels[0]
-    if lse is not None:
-        job.lse = &lse[0]
-    if resp is not None:
-        job.resp = &resp[0, 0]
-    if scores is not None:
-        job.scores = &scores[0, 0]
-
-    # A chunk holds at most about 5e7 operations, so that no slice keeps a signal waiting; its size depends on
-    # the work alone, never on the threads, for the sums to have the same bits.
-    job.chunk_rows = <Py_ssize_t> min(<double> CHUNK_ROWS, max(1.0, 1e8 / work))
-    job.chunk_rows = max(<Py_ssize_t> job.B, job.chunk_rows // job.B * job.B)
-    n_threads = min(n_threads or max_threads(), (job.n + job.chunk_rows - 1) // job.chunk_rows)
-    if job.n * work < 2e6:
-        n_threads = 1
-    slice_chunks = max(n_threads, <Py_ssize_t> (n_threads * 2e8 / (work * job.chunk_rows)))
-    _run(&job, n_threads, slice_chunks)
-
-    results = []
-    at = 2 + K
-    for i, (spec, column, width) in enumerate(collectors):
-        length = job.collectors[i].sums_k * K
-        results.append(_unpack(sums[at:at + length], spec, K, width))
-        at += length
-    return sums[0], int(sums[1]), sums[2:2 + K], results
+    pass_ = Prepared(*args, **named)
+    pass_.run()
+    return pass_.results()

@@ -197,27 +197,19 @@ class Gaussian(Family):
     def statistics(self, n_k, sums):
         structure, d = self._structure, self.summary_.n_features
         safe = np.where(n_k > 0, n_k, 1.0)[:, None]
-        if "features" in sums:
-            first, features = sums["features"][:, :d], sums["features"][:, d:]
-            mean = first / safe
-            if structure.name == "full":
-                rows, columns = lower_triangle(d)
-                second = np.empty((len(n_k), d, d))
-                second[:, rows, columns] = features
-                second[:, columns, rows] = features
-                scatter = second - first[:, :, None] * mean[:, None, :]
-            elif structure.name == "diag":
-                scatter = np.maximum(features - first * mean, 0.0)
-            else:
-                scatter = np.maximum(features[:, 0] - (first * mean).sum(axis=1), 0.0)
+        first, features = sums["features"][:, :d], sums["features"][:, d:]
+        shift = first / safe
+        mean = shift + sums.get("mean", 0.0)
+        if structure.collect == "full":
+            rows, columns = lower_triangle(d)
+            second = np.empty((len(n_k), d, d))
+            second[:, rows, columns] = features
+            second[:, columns, rows] = features
+            scatter = structure.scatter(second - first[:, :, None] * shift[:, None, :])
+        elif structure.name == "spherical" and features.shape[1] == 1:
+            scatter = np.maximum(features[:, 0] - (first * shift).sum(axis=1), 0.0)
         else:
-            first, second = sums["first"], sums["second"]
-            shift = first / safe
-            mean = sums["mean"] + shift
-            if second.ndim == 3:
-                scatter = structure.scatter(second - first[:, :, None] * shift[:, None, :])
-            else:
-                scatter = structure.scatter(np.maximum(second - first * shift, 0.0))
+            scatter = structure.scatter(np.maximum(features - first * shift, 0.0))
         arrays = {"kappa": n_k, "mean": mean, "nu": structure.weight(n_k, d), "scatter": scatter}
         return Moments(arrays, structure.shared)
 

@@ -40,12 +40,10 @@ def sums_of(spec, x, resp):
     if isinstance(spec, Linear):
         return {"features": resp.T @ features(spec.feature_map, x)}
     z = x - spec.mean[:, None]
-    second = "nk,kni,knj->kij" if spec.structure == "full" else "nk,kni,kni->ki"
-    operands = (resp, z, z)
+    of_z = "x_pairs" if spec.structure == "full" else "x_squares"
     return {
         "mean": spec.mean,
-        "first": np.einsum("nk,kni->ki", resp, z),
-        "second": np.einsum(second, *operands),
+        "features": np.stack([resp[:, k] @ features(of_z, z[k]) for k in range(len(z))]),
     }
 
 

@@ -1,0 +1,28 @@
+"""A pass that is set up once and run as often as its parameters change."""
+
+from skem._kernels._job cimport Buffers, Job
+
+
+cdef class Prepared:
+    cdef Job job
+    cdef Buffers buf               # of a pass on one thread, kept from run to run
+    cdef bint has_buffers
+    cdef int n_threads
+    cdef Py_ssize_t slice_chunks
+    cdef list keep                 # arrays that the job points into
+    cdef list means                # of each collector, (K, d) or None
+    cdef object sums
+    cdef double *log_weights
+
+    cdef int run(self) except -1
+    cdef void load_linear(
+        self,
+        const double *weights,      # IN  (K, m) natural parameters of the one scorer
+        const double *log_weights,  # IN  (K) with their offsets
+    ) noexcept nogil
+    cdef void load_centred(
+        self,
+        const double *mean,         # IN  (K, d)
+        const double *factor,       # IN  (K or 1, d, d), or (K, d) diagonals
+        const double *log_weights,  # IN  (K)
+    ) noexcept nogil
