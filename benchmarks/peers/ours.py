@@ -1,0 +1,71 @@
+"""Skem itself."""
+
+from time import perf_counter
+
+from benchmarks.peers.base import Fit, Parameters, Peer
+
+
+class Skem(Peer):
+    """EMMixture, the drop-in BayesianGaussianMixture, KMeans and BayesianKMeans."""
+
+    name = "skem"
+    distribution = "skem"
+    module = "skem"
+    mixtures = ("full", "diag", "tied", "spherical")
+    mixture_dtypes = ("float64", "float32")
+    bayesian = mixtures
+    kmeans_dtypes = ("float64", "float32")
+
+    def version(self):
+        import skem
+
+        return skem.__version__
+
+    def mixture(self, start, structure, n_iter, **options):
+        """An estimator of `n_iter` iterations; parameters given as a start are the first one's."""
+        import skem
+        from skem.families import Gaussian
+
+        init = {"weights": start.weights, "means": start.means, "covariances": start.covariances(structure)}
+        return skem.EMMixture(
+            len(start.means), family=Gaussian(structure), init=init, tol=0.0, max_iter=n_iter - 1, **options
+        )
+
+    def fit_mixture(self, X, start, structure, n_iter):
+        mixture = self.mixture(start, structure, n_iter)
+        begin = perf_counter()
+        mixture.fit(X)
+        return Fit(perf_counter() - begin, Parameters(mixture.weights_, mixture.means_, mixture.covariances_))
+
+    def prepare_bayesian(self, X, start, structure):
+        from benchmarks.peers.sklearn import ScikitLearn
+
+        return ScikitLearn().prepare_bayesian(X, start, structure)
+
+    def fit_bayesian(self, X, prepared, structure, n_iter):
+        import skem
+
+        mixture = skem.BayesianGaussianMixture(**prepared.options).set_params(max_iter=n_iter)
+        for name, value in prepared.attributes.items():
+            setattr(mixture, name, value)
+        begin = perf_counter()
+        mixture.fit(X)
+        return Fit(perf_counter() - begin, Parameters(mixture.weights_, mixture.means_, mixture.covariances_))
+
+    def fit_kmeans(self, X, centers, n_iter):
+        import skem
+
+        kmeans = skem.KMeans(len(centers), init=centers, n_init=1, max_iter=n_iter, tol=0.0)
+        begin = perf_counter()
+        kmeans.fit(X)
+        return Fit(perf_counter() - begin, kmeans.cluster_centers_)
+
+    def fit_hard(self, X, start, n_iter):
+        """Bayesian k-means with full covariances; so few iterations that single moves never begin."""
+        import skem
+
+        init = {"weights": start.weights, "means": start.means, "covariances": start.covariances("full")}
+        mixture = skem.BayesianKMeans(len(start.means), init=init, max_iter=n_iter - 1)
+        begin = perf_counter()
+        mixture.fit(X)
+        return Fit(perf_counter() - begin, None)

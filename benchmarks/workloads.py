@@ -1,0 +1,101 @@
+"""Seeded rows of overlapping Gaussians, and the start that all libraries share."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.cluster import kmeans_plusplus
+
+# Typical distance between two means, in units of a component's spread: they overlap.
+DISTANCE = 4.0
+# Condition number of a component's covariance.
+CONDITION = 10.0
+SUBSAMPLE = 20_000
+
+
+class Workload(NamedTuple):
+    """So many rows, columns and components."""
+
+    n: int
+    d: int
+    n_components: int
+
+    @property
+    def name(self):
+        digits = f"{self.n:.0e}".replace("e+0", "e") if self.n >= 10_000 else str(self.n)
+        return f"n{digits}_d{self.d}_k{self.n_components}"
+
+    @property
+    def title(self):
+        return f"{self.n:,} x {self.d}, {self.n_components}"
+
+
+class Start(NamedTuple):
+    """Parameters that every library starts from."""
+
+    weights: np.ndarray
+    means: np.ndarray
+    #: the data's variance, column by column: every component's covariance
+    variance: np.ndarray
+
+    def covariances(self, structure):
+        """The diagonal start covariance in the shape of a covariance structure."""
+        n_components = len(self.means)
+        if structure == "full":
+            return np.tile(np.diag(self.variance), (n_components, 1, 1))
+        if structure == "tied":
+            return np.diag(self.variance)
+        if structure == "diag":
+            return np.tile(self.variance, (n_components, 1))
+        return np.full(n_components, self.variance.mean())
+
+    def precisions(self, structure):
+        """The inverse of that."""
+        covariances = self.covariances(structure)
+        return 1.0 / covariances if structure in ("diag", "spherical") else np.linalg.inv(covariances)
+
+
+EM = tuple(
+    Workload(*shape)
+    for shape in (
+        (1_000_000, 2, 8),
+        (1_000_000, 8, 16),
+        (200_000, 16, 32),
+        (100_000, 10, 100),
+        (100_000, 64, 16),
+        (20_000, 256, 10),
+    )
+)
+KMEANS = (Workload(1_000_000, 8, 100), Workload(100_000, 64, 100))
+SMALL = (Workload(150, 4, 3), Workload(1_000, 2, 5))
+MANY = Workload(200_000, 16, 2_000)
+TINY = Workload(600, 3, 3)
+
+
+def make_rows(workload, dtype=np.float64, seed=0):
+    """Rows drawn from Gaussians with random full covariances, of Dirichlet(5) weights.
+
+    Returns
+    -------
+    X : ndarray of shape (n, d)
+    """
+    n, d, n_components = workload
+    rng = np.random.default_rng(seed)
+    weights = rng.dirichlet(np.full(n_components, 5.0))
+    # two means lie DISTANCE apart in the root mean square
+    means = rng.normal(size=(n_components, d)) * DISTANCE / np.sqrt(2.0 * d)
+    scales = np.sqrt(np.geomspace(CONDITION**-0.5, CONDITION**0.5, d))
+    X = np.empty((n, d), dtype=dtype)
+    owners = np.split(rng.permutation(n), np.cumsum(rng.multinomial(n, weights))[:-1])
+    for mean, rows in zip(means, owners, strict=True):
+        basis = np.linalg.qr(rng.normal(size=(d, d)))[0] * scales
+        X[rows] = mean + rng.normal(size=(len(rows), d)) @ basis.T
+    return X
+
+
+def make_start(X, n_components, seed=0):
+    """Rows chosen by k-means++ on a subsample as means, equal weights, the data's variance."""
+    rng = np.random.default_rng(seed)
+    rows = X if len(X) <= SUBSAMPLE else X[np.sort(rng.choice(len(X), SUBSAMPLE, replace=False))]
+    means = kmeans_plusplus(rows, n_components, random_state=seed)[0]
+    weights = np.full(n_components, 1.0 / n_components)
+    return Start(weights, np.array(means, dtype=np.float64), X.var(axis=0, dtype=np.float64))
