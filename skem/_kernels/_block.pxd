@@ -118,8 +118,10 @@ cdef inline void assign_draw(Job *job, Buffers *buf, Py_ssize_t row, int rows) n
 cdef inline void collect(Job *job, Buffers *buf, Collector *c, int rows) noexcept nogil:
     cdef int B = job.B, W = job.tiles.width, K = job.K, k, j, t, count, padded
     cdef const double *x
+    cdef const double *x_k
     cdef const double *f
     cdef const double *r
+    cdef const double *mean
     cdef double *table = buf.table + c.table
     cdef double *at
     cdef double *gathered = buf.xr + <size_t> job.wide * B
@@ -130,57 +132,60 @@ cdef inline void collect(Job *job, Buffers *buf, Collector *c, int rows) noexcep
             f = buf.features + job.features[c.features].at * B
         job.tiles.linear_sums(f, c.width, buf.s, job.KP, table, B)
         return
-    x = buf.x + <size_t> c.column * B
+    x = x_k = buf.x + <size_t> c.column * B
     if c.kind == WIDE:
-        for j in range(c.d):
+        for j in range(0, c.width, 8):
             for t in range(rows):
-                buf.xr[<size_t> t * c.width + j] = x[<size_t> j * B + t]
+                for k in range(8):
+                    # columns that fill the last panel stay zero
+                    if j + k < c.d:
+                        buf.xr[<size_t> j * rows + 8 * t + k] = x[<size_t> (j + k) * B + t]
+                    else:
+                        buf.xr[<size_t> j * rows + 8 * t + k] = 0.0
     for k in range(K):
         at = table + k * c.table_k
+        mean = c.mean + k * c.width
         r = buf.s + <size_t> k * B
-        count = rows
         if job.assign == HARD:
             # one component a row: gather its members, so that a hard pass costs 1 / K of a soft one
             members = buf.order + buf.start[k]
             count = buf.start[k + 1] - buf.start[k]
             if count == 0:
                 continue
+            for t in range(count):
+                buf.lse[t] = r[members[t]]
+            r = buf.lse
         if c.kind == WIDE:
             if job.assign == HARD:
-                for t in range(count):
-                    buf.lse[t] = r[members[t]]
-                    memcpy(gathered + <size_t> t * c.width, buf.xr + <size_t> members[t] * c.width,
-                           c.width * sizeof(double))
-                job.tiles.wide_sums(gathered, count, c.width, c.mean + k * c.width, buf.lse,
-                                    buf.z, buf.rz, at, at + c.width)
+                for j in range(0, c.width, 8):
+                    for t in range(count):
+                        memcpy(gathered + <size_t> j * count + 8 * t,
+                               buf.xr + <size_t> j * rows + 8 * members[t], 8 * sizeof(double))
+                job.tiles.wide_sums(gathered, count, c.width, mean, r, buf.z, buf.rz, at, at + c.width)
             else:
-                job.tiles.wide_sums(buf.xr, count, c.width, c.mean + k * c.width, r, buf.z, buf.rz, at, at + c.width)
+                job.tiles.wide_sums(buf.xr, rows, c.width, mean, r, buf.z, buf.rz, at, at + c.width)
             continue
         padded = B
         if job.assign == HARD:
             padded = (count + W - 1) // W * W
             for j in range(c.width):
-                for t in range(padded):
-                    if j < c.d and t < count:
-                        buf.z[j * padded + t] = x[<size_t> j * B + members[t]] - c.mean[k * c.d + j]
-                        buf.rz[j * padded + t] = buf.z[j * padded + t] * r[members[t]]
-                    else:
-                        buf.z[j * padded + t] = 0.0
-                        buf.rz[j * padded + t] = 0.0
-        else:
-            memset(buf.z + <size_t> c.d * B, 0, <size_t> (c.width - c.d) * B * sizeof(double))
-            memset(buf.rz + <size_t> c.d * B, 0, <size_t> (c.width - c.d) * B * sizeof(double))
-            job.tiles.centre(x, c.d, c.mean + k * c.d, r, B, buf.z, buf.rz)
-        job.tiles.first_sums(buf.rz, c.width, at, padded)
+                for t in range(count):
+                    buf.z[j * padded + t] = x[<size_t> j * B + members[t]]
+                for t in range(count, padded):
+                    buf.z[j * padded + t] = 0.0
+            for t in range(count, padded):
+                buf.lse[t] = 0.0
+            x_k = buf.z
         if c.kind == FULL:
-            job.tiles.full_sums(buf.z, buf.rz, c.width, at + c.width * W, padded)
+            job.tiles.full_sums(x_k, c.width, mean, r, at, at + c.width * W, padded)
         else:
-            job.tiles.diag_sums(buf.z, buf.rz, c.width, at + c.width * W, padded)
+            job.tiles.diag_sums(x_k, c.width, mean, r, at, at + c.width * W, padded)
 
 
 cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
     cdef int B = job.B, i, n, k
     cdef const double *f
+    cdef const double *start
     cdef Scorer *sc
     cdef Features *fm
     if job.is_float:
@@ -198,7 +203,11 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
         fm = &job.features[i]
         if fm.map != tl.MAP_IDENTITY:
             job.tiles.features(fm.map, buf.x + <size_t> fm.column * B, fm.d, buf.features + fm.at * B, B)
-    start_scores(job, buf, row, rows)
+    start = NULL
+    if job.n_scorers > 0 and job.scorers[0].kind == LINEAR and job.log_prior == NULL and job.codes == NULL:
+        start = job.log_weights
+    else:
+        start_scores(job, buf, row, rows)
     for i in range(job.n_scorers):
         sc = &job.scorers[i]
         if sc.kind == LINEAR:
@@ -206,7 +215,7 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
             f = buf.x + <size_t> sc.column * B
             if fm.map != tl.MAP_IDENTITY:
                 f = buf.features + fm.at * B
-            job.tiles.linear_scores(f, fm.m, sc.factor, job.KP, buf.s, B)
+            job.tiles.linear_scores(f, fm.m, sc.factor, job.KP, start if i == 0 else NULL, buf.s, B)
         elif sc.kind == FULL:
             job.tiles.full_scores(buf.x + <size_t> sc.column * B, sc.d, sc.mean, sc.factor, sc.stride, job.K,
                                   buf.s, B, buf.z)
@@ -224,8 +233,10 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
         elif job.labels != NULL:
             job.tiles.best_score(buf.s, job.K, B, buf.lse, buf.index)
         # a draw counts its own n_k: the soft ones go to a spare place
-        buf.sums[0] += job.tiles.assign_soft(buf.s, job.K, buf.w, B, buf.lse,
-                                             buf.table if job.assign == SOFT else buf.rz)
+        buf.sums[0] += job.tiles.assign_soft(
+            buf.s, job.K, NULL if job.weight == NULL and rows == B else buf.w, B,
+            NULL if job.lse == NULL else buf.lse, buf.table if job.assign == SOFT else buf.rz,
+        )
         if job.resp != NULL:
             for n in range(rows):
                 for k in range(job.K):

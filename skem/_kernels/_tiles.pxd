@@ -11,7 +11,8 @@ cdef extern from "dispatch.h" nogil:
         int width
         void (*load)(const double *x, Py_ssize_t row_stride, const double *origin, const double *inv_scale,
                      int rows, int d, int B, double *out) noexcept nogil
-        void (*linear_scores)(const double *F, int m, const double *packed, int K, double *S, int B) noexcept nogil
+        void (*linear_scores)(const double *F, int m, const double *packed, int K, const double *start,
+                              double *S, int B) noexcept nogil
         void (*full_scores)(const double *X, int d, const double *mean, const double *packed,
                             size_t stride, int K, double *S, int B, double *z) noexcept nogil
         void (*diag_scores)(const double *X, int d, const double *mean, const double *factor,
@@ -19,11 +20,10 @@ cdef extern from "dispatch.h" nogil:
         double (*assign_soft)(double *S, int K, const double *w, int B, double *lse, double *n_k) noexcept nogil
         void (*best_score)(const double *S, int K, int B, double *best, double *index) noexcept nogil
         void (*linear_sums)(const double *F, int M, const double *R, int K, double *table, int B) noexcept nogil
-        void (*centre)(const double *X, int d, const double *m, const double *r, int B,
-                       double *z, double *rz) noexcept nogil
-        void (*first_sums)(const double *rz, int D, double *first, int B) noexcept nogil
-        void (*full_sums)(const double *z, const double *rz, int D, double *second, int B) noexcept nogil
-        void (*diag_sums)(const double *z, const double *rz, int D, double *second, int B) noexcept nogil
+        void (*full_sums)(const double *X, int D, const double *m, const double *r,
+                          double *first, double *second, int B) noexcept nogil
+        void (*diag_sums)(const double *X, int D, const double *m, const double *r,
+                          double *first, double *second, int B) noexcept nogil
         void (*wide_sums)(const double *x, int rows, int D, const double *m, const double *r,
                           double *z, double *rz, double *first, double *second) noexcept nogil
         void (*features)(int map, const double *X, int d, double *F, int B) noexcept nogil

@@ -13,17 +13,15 @@ typedef struct {
     int width;
     void (*load)(const double *x, ptrdiff_t row_stride, const double *origin, const double *inv_scale, int rows, int d,
                  int B, double *out);
-    void (*linear_scores)(const double *F, int m, const double *packed, int K, double *S, int B);
+    void (*linear_scores)(const double *F, int m, const double *packed, int K, const double *start, double *S, int B);
     void (*full_scores)(const double *X, int d, const double *mean, const double *packed, size_t stride, int K,
                         double *S, int B, double *z);
     void (*diag_scores)(const double *X, int d, const double *mean, const double *factor, int K, double *S, int B);
     double (*assign_soft)(double *S, int K, const double *w, int B, double *lse, double *n_k);
     void (*best_score)(const double *S, int K, int B, double *best, double *index);
     void (*linear_sums)(const double *F, int M, const double *R, int K, double *table, int B);
-    void (*centre)(const double *X, int d, const double *m, const double *r, int B, double *z, double *rz);
-    void (*first_sums)(const double *rz, int D, double *first, int B);
-    void (*full_sums)(const double *z, const double *rz, int D, double *second, int B);
-    void (*diag_sums)(const double *z, const double *rz, int D, double *second, int B);
+    void (*full_sums)(const double *X, int D, const double *m, const double *r, double *first, double *second, int B);
+    void (*diag_sums)(const double *X, int D, const double *m, const double *r, double *first, double *second, int B);
     void (*wide_sums)(const double *x, int rows, int D, const double *m, const double *r, double *z, double *rz,
                       double *first, double *second);
     void (*features)(int map, const double *X, int d, double *F, int B);

@@ -13,12 +13,15 @@
 
 #if defined(__GNUC__)
 #define ALWAYS_INLINE inline __attribute__((always_inline))
+#define PRAGMA(text) _Pragma(#text)
 #else
+#define PRAGMA(text)
 #define ALWAYS_INLINE inline
 #endif
 
 #if defined(__GNUC__) && defined(__x86_64__)
 #define SKEM_X86_DISPATCH 1
+#include <immintrin.h>
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("arch=x86-64-v4"))), apply_to = function)

@@ -166,12 +166,12 @@ cdef int _add_collector(Job *job, spec, int column, int d, list keep, list means
     else:
         c.d = d
         c.kind = DIAG if spec.structure == "diag" else FULL if d < WIDE_FROM else WIDE
-        D = (d + 15) // 16 * 16 if c.kind == WIDE else (d + 3) // 4 * 4
+        D = (d + 7) // 8 * 8 if c.kind == WIDE else (d + 3) // 4 * 4
         c.width = D
         c.table_k = D + D * D if c.kind == WIDE else D * 2 * W if c.kind == DIAG \
             else (D + (D // 4) * (D // 4 + 1) // 2 * 16) * W
         c.sums_k = 2 * d if c.kind == DIAG else d + d * (d + 1) // 2
-        padded = np.zeros((job.K, D if c.kind == WIDE else d))
+        padded = np.zeros((job.K, D))
         padded[:, :d] = spec.mean
         mean = padded
         means.append(padded[:, :d])
@@ -250,7 +250,7 @@ cdef class Prepared:
             job.x = <const char *> &xd[0, 0]
             job.row_stride, job.column_stride = xd.strides[0] // 8, xd.strides[1] // 8
         inv_scale = 1.0 / np.asarray(scale)
-        self.log_weights = _own(log_weights, self.keep)
+        self.log_weights = _own(np.pad(log_weights, (0, job.KP - K)), self.keep)   # tiles read padded components
         job.origin, job.inv_scale, job.log_weights = &origin[0], &inv_scale[0], self.log_weights
         if sample_weight is not None:
             job.weight = &sample_weight[0]
@@ -315,10 +315,10 @@ cdef class Prepared:
         cdef Job *job = &self.job
         cdef Scorer *sc = &job.scorers[0]
         cdef Collector *c = &job.collectors[0]
-        cdef int k, step = c.width if c.kind == WIDE else c.d
+        cdef int k
         memcpy(<double *> sc.mean, mean, job.K * <size_t> sc.d * sizeof(double))
         for k in range(job.K):
-            memcpy(<double *> c.mean + k * <size_t> step, mean + k * <size_t> sc.d, sc.d * sizeof(double))
+            memcpy(<double *> c.mean + k * <size_t> c.width, mean + k * <size_t> sc.d, sc.d * sizeof(double))
         if sc.kind == FULL:
             _pack_triangles(factor, job.K if sc.stride else 1, sc.d, <double *> sc.factor)
         else:

@@ -9,48 +9,54 @@
 typedef double T(vec) __attribute__((vector_size(W * 8), aligned(8), may_alias));
 typedef int64_t T(ivec) __attribute__((vector_size(W * 8), aligned(8), may_alias));
 #define SELECT(mask, a, b) ((V)(((IV)(mask) & (IV)(a)) | (~(IV)(mask) & (IV)(b))))
+#define WHERE(mask, a) ((V)((IV)(mask) & (IV)(a)))
 #define AS_BITS(a) ((IV)(a))
 #define AS_VALUE(a) ((V)(a))
 #else
 typedef double T(vec);
 typedef int64_t T(ivec);
 #define SELECT(mask, a, b) ((mask) ? (a) : (b))
+#define WHERE(mask, a) ((mask) ? (a) : 0.0)
 static inline int64_t T(as_bits)(double a) { int64_t i; memcpy(&i, &a, 8); return i; }
 static inline double T(as_value)(int64_t i) { double a; memcpy(&a, &i, 8); return a; }
 #define AS_BITS(a) T(as_bits)(a)
 #define AS_VALUE(a) T(as_value)(a)
+#endif
+#if W == 8 && defined(__AVX512F__)
+#define MAX(a, b) ((V)_mm512_max_pd((__m512d)(a), (__m512d)(b)))
+#elif W == 4 && defined(__AVX__)
+#define MAX(a, b) ((V)_mm256_max_pd((__m256d)(a), (__m256d)(b)))
+#else
+#define MAX(a, b) SELECT((a) > (b), a, b)
 #endif
 #define V T(vec)
 #define IV T(ivec)
 #define AT(p) (*(V *)(p))
 #define CAT(p) (*(const V *)(p))
 #define ZERO ((V){0})
+/* Tiles of four numbers by NV vectors: with 16 registers four by four would spill. */
+#define NV (W == 8 ? 4 : 2)
+#define UNROLL PRAGMA(GCC unroll 16)
+#define EACH(v) UNROLL for (int v = 0; v < NV; v++)
 
-/* exp(x) for x <= 0, at most 1.5 ulp off: 2^n times a Taylor polynomial of degree 13 on [-ln2/2, ln2/2].
- * Below -708 the result is 0: no subnormals, which would be slow and carry nothing. */
-static ALWAYS_INLINE V T(exp)(V x)
+/* a = exp(a) for a <= 0, NV vectors in step (a chain of multiplications alone would wait for itself); at most 1.5 ulp
+ * off: 2^n times a minimax polynomial of degree 11 on [-ln2/2, ln2/2], itself 4e-18 off. Below -708 the result is 0:
+ * no subnormals, which would be slow and carry nothing; what is computed there on the way is masked out. */
+static ALWAYS_INLINE void T(exp)(V *a)
 {
-    const double magic = 6755399441055744.0; /* 1.5 * 2^52: adding it rounds to an integer */
-    V clamped = SELECT(x < -708.0, ZERO - 708.0, x);
-    V shifted = clamped * 1.4426950408889634074 + magic;
-    V n = shifted - magic;
-    V r = clamped - n * 6.93147180369123816490e-01;
-    r = r - n * 1.90821492927058770002e-10;
-    V p = r * 1.6059043836821614599e-10 + 2.0876756987868098979e-09;
-    p = p * r + 2.5052108385441718775e-08;
-    p = p * r + 2.7557319223985890653e-07;
-    p = p * r + 2.7557319223985890653e-06;
-    p = p * r + 2.4801587301587301587e-05;
-    p = p * r + 1.9841269841269841270e-04;
-    p = p * r + 1.3888888888888888889e-03;
-    p = p * r + 8.3333333333333333333e-03;
-    p = p * r + 4.1666666666666666667e-02;
-    p = p * r + 1.6666666666666666667e-01;
-    p = p * r + 0.5;
-    p = p * r + 1.0;
-    p = p * r + 1.0;
-    V scale = AS_VALUE((AS_BITS(shifted) - AS_BITS(ZERO + magic) + 1023) << 52);
-    return SELECT(x < -708.0, ZERO, p * scale);
+    const double magic = 6755399441055744.0; /* 1.5 * 2^52: adding it rounds to an integer, kept in the low bits */
+    static const double coefficients[] = {
+        2.7630262295233136e-07, 2.7557585848612797e-06, 2.4801493056989953e-05, 0.00019841269507067088,
+        0.0013888888943673922,  0.008333333333494303,   0.041666666666529975,   0.16666666666666413,
+        0.5000000000000011,     1.0,                    1.0,
+    };
+    V n[NV], r[NV], p[NV];
+    EACH(v) n[v] = a[v] * 1.4426950408889634074 + magic;
+    EACH(v) r[v] = a[v] - (n[v] - magic) * 6.93147180369123816490e-01;
+    EACH(v) r[v] = r[v] - (n[v] - magic) * 1.90821492927058770002e-10;
+    EACH(v) p[v] = ZERO + 2.500024795333959e-08;
+    UNROLL for (int i = 0; i < 11; i++) EACH(v) p[v] = p[v] * r[v] + coefficients[i];
+    EACH(v) a[v] = WHERE(a[v] >= -708.0, AS_VALUE(AS_BITS(p[v]) + (AS_BITS(n[v]) << 52)));
 }
 
 /* log(x) for normal x >= 1 (a sum of exponentials whose largest term is 1): exponent and mantissa, then
@@ -149,29 +155,45 @@ static void T(load)(const double *x, ptrdiff_t row_stride, const double *origin,
 
 /* ---- scores: S[k] += ... ------------------------------------------------------------------- */
 
-/* S[k] += sum_i weights[k, i] F[i]; weights packed as (K / 4, m, 4), F is (m x B). */
-static void T(linear_scores)(const double *F, int m, const double *packed, int K, double *S, int B)
+/* S[k] = (start[k], or S[k] where start is NULL) + sum_i weights[k, i] F[i]; weights packed as (K / 4, m, 4), F is
+ * (m x B). */
+static void T(linear_scores)(const double *F, int m, const double *packed, int K, const double *start, double *S,
+                             int B)
 {
-    for (int b = 0; b < B; b += 4 * W)
+    for (int b = 0; b < B; b += NV * W)
         for (int k = 0; k < K; k += 4) {
-            double *s0 = S + (size_t)k * B + b, *s1 = s0 + B, *s2 = s1 + B, *s3 = s2 + B;
+            double *s = S + (size_t)k * B + b;
             const double *w = packed + (size_t)k * m, *f = F + b;
-            V a00 = AT(s0), a01 = AT(s0 + W), a02 = AT(s0 + 2 * W), a03 = AT(s0 + 3 * W);
-            V a10 = AT(s1), a11 = AT(s1 + W), a12 = AT(s1 + 2 * W), a13 = AT(s1 + 3 * W);
-            V a20 = AT(s2), a21 = AT(s2 + W), a22 = AT(s2 + 2 * W), a23 = AT(s2 + 3 * W);
-            V a30 = AT(s3), a31 = AT(s3 + W), a32 = AT(s3 + 2 * W), a33 = AT(s3 + 3 * W);
-            for (int i = 0; i < m; i++, f += B, w += 4) {
-                V f0 = CAT(f), f1 = CAT(f + W), f2 = CAT(f + 2 * W), f3 = CAT(f + 3 * W);
-                a00 += w[0] * f0; a01 += w[0] * f1; a02 += w[0] * f2; a03 += w[0] * f3;
-                a10 += w[1] * f0; a11 += w[1] * f1; a12 += w[1] * f2; a13 += w[1] * f3;
-                a20 += w[2] * f0; a21 += w[2] * f1; a22 += w[2] * f2; a23 += w[2] * f3;
-                a30 += w[3] * f0; a31 += w[3] * f1; a32 += w[3] * f2; a33 += w[3] * f3;
-            }
-            AT(s0) = a00; AT(s0 + W) = a01; AT(s0 + 2 * W) = a02; AT(s0 + 3 * W) = a03;
-            AT(s1) = a10; AT(s1 + W) = a11; AT(s1 + 2 * W) = a12; AT(s1 + 3 * W) = a13;
-            AT(s2) = a20; AT(s2 + W) = a21; AT(s2 + 2 * W) = a22; AT(s2 + 3 * W) = a23;
-            AT(s3) = a30; AT(s3 + W) = a31; AT(s3 + 2 * W) = a32; AT(s3 + 3 * W) = a33;
+            V a[4][NV];
+            UNROLL for (int c = 0; c < 4; c++)
+                EACH(v) {
+                    if (start) a[c][v] = ZERO + start[k + c];
+                    else a[c][v] = AT(s + c * B + v * W);
+                }
+            for (int i = 0; i < m; i++, f += B, w += 4)
+                UNROLL for (int c = 0; c < 4; c++)
+                    EACH(v) a[c][v] += w[c] * CAT(f + v * W);
+            UNROLL for (int c = 0; c < 4; c++)
+                EACH(v) AT(s + c * B + v * W) = a[c][v];
         }
+}
+
+/* q += |rows of F z|^2 for R <= 4 rows of a triangle, of which the first has `before` entries left of the diagonal;
+ * packed as four numbers a column, z as (columns, NV, W). Returns the end of the packed rows. */
+static ALWAYS_INLINE const double *T(triangle_rows)(const int R, const double *f, int before, const double *z, V *q)
+{
+    V a[4][NV];
+    UNROLL for (int r = 0; r < R; r++)
+        EACH(v) a[r][v] = ZERO;
+    for (int j = 0; j < before; j++, f += 4, z += NV * W)
+        UNROLL for (int r = 0; r < R; r++)
+            EACH(v) a[r][v] += f[r] * CAT(z + v * W);
+    UNROLL for (int j = 0; j < R; j++, f += 4, z += NV * W)
+        UNROLL for (int r = j; r < R; r++)
+            EACH(v) a[r][v] += f[r] * CAT(z + v * W);
+    UNROLL for (int r = 0; r < R; r++)
+        EACH(v) q[v] += a[r][v] * a[r][v];
+    return f;
 }
 
 /* S[k] -= |F_k (x - m_k)|^2 / 2, the difference formed first. The lower-triangular F_k is packed by
@@ -180,31 +202,20 @@ static void T(linear_scores)(const double *F, int m, const double *packed, int K
 static void T(full_scores)(const double *X, int d, const double *mean, const double *packed, size_t stride,
                            int K, double *S, int B, double *z)
 {
-    for (int b = 0; b < B; b += 4 * W)
+    for (int b = 0; b < B; b += NV * W)
         for (int k = 0; k < K; k++) {
             const double *x = X + b, *m = mean + (size_t)k * d, *f = packed + (size_t)k * stride;
             for (int j = 0; j < d; j++, x += B)
-                for (int v = 0; v < 4; v++) AT(z + (4 * j + v) * W) = CAT(x + v * W) - m[j];
-            V q0 = ZERO, q1 = ZERO, q2 = ZERO, q3 = ZERO;
-            for (int i = 0; i < d; i += 4) {
-                int columns = i + 4 < d ? i + 4 : d;
-                const double *y = z;
-                V a00 = ZERO, a01 = ZERO, a02 = ZERO, a03 = ZERO, a10 = ZERO, a11 = ZERO, a12 = ZERO, a13 = ZERO;
-                V a20 = ZERO, a21 = ZERO, a22 = ZERO, a23 = ZERO, a30 = ZERO, a31 = ZERO, a32 = ZERO, a33 = ZERO;
-                for (int j = 0; j < columns; j++, y += 4 * W, f += 4) {
-                    V f0 = CAT(y), f1 = CAT(y + W), f2 = CAT(y + 2 * W), f3 = CAT(y + 3 * W);
-                    a00 += f[0] * f0; a01 += f[0] * f1; a02 += f[0] * f2; a03 += f[0] * f3;
-                    a10 += f[1] * f0; a11 += f[1] * f1; a12 += f[1] * f2; a13 += f[1] * f3;
-                    a20 += f[2] * f0; a21 += f[2] * f1; a22 += f[2] * f2; a23 += f[2] * f3;
-                    a30 += f[3] * f0; a31 += f[3] * f1; a32 += f[3] * f2; a33 += f[3] * f3;
-                }
-                q0 += a00 * a00; q1 += a01 * a01; q2 += a02 * a02; q3 += a03 * a03;
-                q0 += a10 * a10; q1 += a11 * a11; q2 += a12 * a12; q3 += a13 * a13;
-                q0 += a20 * a20; q1 += a21 * a21; q2 += a22 * a22; q3 += a23 * a23;
-                q0 += a30 * a30; q1 += a31 * a31; q2 += a32 * a32; q3 += a33 * a33;
-            }
+                EACH(v) AT(z + (NV * j + v) * W) = CAT(x + v * W) - m[j];
+            V q[NV];
+            EACH(v) q[v] = ZERO;
+            int i = 0;
+            for (; i + 4 <= d; i += 4) f = T(triangle_rows)(4, f, i, z, q);
+            if (d - i == 3) T(triangle_rows)(3, f, i, z, q);
+            else if (d - i == 2) T(triangle_rows)(2, f, i, z, q);
+            else if (d - i == 1) T(triangle_rows)(1, f, i, z, q);
             double *s = S + (size_t)k * B + b;
-            AT(s) -= 0.5 * q0; AT(s + W) -= 0.5 * q1; AT(s + 2 * W) -= 0.5 * q2; AT(s + 3 * W) -= 0.5 * q3;
+            EACH(v) AT(s + v * W) -= 0.5 * q[v];
         }
 }
 
@@ -214,50 +225,69 @@ static void T(diag_scores)(const double *X, int d, const double *mean, const dou
     for (int b = 0; b < B; b += 4 * W)
         for (int k = 0; k < K; k++) {
             const double *x = X + b, *m = mean + (size_t)k * d, *f = factor + (size_t)k * d;
-            V q0 = ZERO, q1 = ZERO, q2 = ZERO, q3 = ZERO;
-            for (int j = 0; j < d; j++, x += B) {
-                V y0 = (CAT(x) - m[j]) * f[j], y1 = (CAT(x + W) - m[j]) * f[j];
-                V y2 = (CAT(x + 2 * W) - m[j]) * f[j], y3 = (CAT(x + 3 * W) - m[j]) * f[j];
-                q0 += y0 * y0; q1 += y1 * y1; q2 += y2 * y2; q3 += y3 * y3;
-            }
+            V q[4];
+            UNROLL for (int v = 0; v < 4; v++) q[v] = ZERO;
+            for (int j = 0; j < d; j++, x += B)
+                UNROLL for (int v = 0; v < 4; v++) {
+                    V y = (CAT(x + v * W) - m[j]) * f[j];
+                    q[v] += y * y;
+                }
             double *s = S + (size_t)k * B + b;
-            AT(s) -= 0.5 * q0; AT(s + W) -= 0.5 * q1; AT(s + 2 * W) -= 0.5 * q2; AT(s + 3 * W) -= 0.5 * q3;
+            UNROLL for (int v = 0; v < 4; v++) AT(s + v * W) -= 0.5 * q[v];
         }
 }
 
 /* ---- assign -------------------------------------------------------------------------------- */
 
 /* Scores in, weighted responsibilities out, in place: R[k] = w softmax(S)[k], lse = log sum exp S.
- * n_k (K x W) gathers the column sums as vectors. Returns sum w lse. */
+ * n_k (K x W) gathers the column sums as vectors. Returns sum w lse.
+ *
+ * w NULL means weights of one, and lse NULL that nobody asks for it: with both the logarithms of 16 vectors of sums,
+ * each between 1 and K, are taken as the one of their product. */
 static double T(assign_soft)(double *S, int K, const double *w, int B, double *lse, double *n_k)
 {
-    V total = ZERO;
-    for (int b = 0; b < B; b += 4 * W) {
-        double *s = S + b;
-        V m0 = AT(s), m1 = AT(s + W), m2 = AT(s + 2 * W), m3 = AT(s + 3 * W);
+    V total = ZERO, product = ZERO + 1.0;
+    int one_log = w == NULL && lse == NULL;
+    for (int b = 0; b < B; b += NV * W) {
+        double *p = S + b;
+        V m[NV], t[NV], share[NV];
+        EACH(v) m[v] = AT(p + v * W);
         for (int k = 1; k < K; k++) {
-            double *p = s + (size_t)k * B;
-            m0 = SELECT(AT(p) > m0, AT(p), m0); m1 = SELECT(AT(p + W) > m1, AT(p + W), m1);
-            m2 = SELECT(AT(p + 2 * W) > m2, AT(p + 2 * W), m2); m3 = SELECT(AT(p + 3 * W) > m3, AT(p + 3 * W), m3);
+            p += B;
+            EACH(v) m[v] = MAX(AT(p + v * W), m[v]);
         }
-        V t0 = ZERO, t1 = ZERO, t2 = ZERO, t3 = ZERO;
-        for (int k = 0; k < K; k++) {
-            double *p = s + (size_t)k * B;
-            V e0 = T(exp)(AT(p) - m0), e1 = T(exp)(AT(p + W) - m1);
-            V e2 = T(exp)(AT(p + 2 * W) - m2), e3 = T(exp)(AT(p + 3 * W) - m3);
-            t0 += e0; t1 += e1; t2 += e2; t3 += e3;
-            AT(p) = e0; AT(p + W) = e1; AT(p + 2 * W) = e2; AT(p + 3 * W) = e3;
+        EACH(v) t[v] = ZERO;
+        p = S + b;
+        for (int k = 0; k < K; k++, p += B) {
+            V e[NV];
+            EACH(v) e[v] = AT(p + v * W) - m[v];
+            T(exp)(e);
+            EACH(v) t[v] += e[v];
+            EACH(v) AT(p + v * W) = e[v];
         }
-        V w0 = CAT(w + b), w1 = CAT(w + b + W), w2 = CAT(w + b + 2 * W), w3 = CAT(w + b + 3 * W);
-        m0 += T(log)(t0); m1 += T(log)(t1); m2 += T(log)(t2); m3 += T(log)(t3);
-        AT(lse + b) = m0; AT(lse + b + W) = m1; AT(lse + b + 2 * W) = m2; AT(lse + b + 3 * W) = m3;
-        total += w0 * m0; total += w1 * m1; total += w2 * m2; total += w3 * m3;
-        t0 = w0 / t0; t1 = w1 / t1; t2 = w2 / t2; t3 = w3 / t3;
-        for (int k = 0; k < K; k++) {
-            double *p = s + (size_t)k * B;
-            V r0 = AT(p) * t0, r1 = AT(p + W) * t1, r2 = AT(p + 2 * W) * t2, r3 = AT(p + 3 * W) * t3;
-            AT(p) = r0; AT(p + W) = r1; AT(p + 2 * W) = r2; AT(p + 3 * W) = r3;
-            AT(n_k + k * W) += (r0 + r1) + (r2 + r3);
+        if (one_log) {
+            EACH(v) total += m[v];
+            EACH(v) product *= t[v];
+            if ((b / W + NV) % 16 == 0 || b + NV * W == B) {
+                total += T(log)(product);
+                product = ZERO + 1.0;
+            }
+            EACH(v) share[v] = 1.0 / t[v];
+        } else
+            EACH(v) {
+                V weight = ZERO + 1.0;
+                if (w) weight = CAT(w + b + v * W);
+                m[v] += T(log)(t[v]);
+                if (lse) AT(lse + b + v * W) = m[v];
+                total += weight * m[v];
+                share[v] = weight / t[v];
+            }
+        p = S + b;
+        for (int k = 0; k < K; k++, p += B) {
+            V sum = ZERO;
+            EACH(v) AT(p + v * W) *= share[v];
+            EACH(v) sum += AT(p + v * W);
+            AT(n_k + k * W) += sum;
         }
     }
     return T(lane_sum)((double *)&total);
@@ -283,112 +313,128 @@ static void T(best_score)(const double *S, int K, int B, double *best, double *i
 static void T(linear_sums)(const double *F, int M, const double *R, int K, double *table, int B)
 {
     for (int k = 0; k < K; k += 4)
-        for (int i = 0; i < M; i += 4) {
+        for (int i = 0; i < M; i += NV) {
             const double *r = R + (size_t)k * B, *f = F + (size_t)i * B;
-            double *t = table + ((size_t)k * M + 4 * i) * W;
-            V a00 = ZERO, a01 = ZERO, a02 = ZERO, a03 = ZERO, a10 = ZERO, a11 = ZERO, a12 = ZERO, a13 = ZERO;
-            V a20 = ZERO, a21 = ZERO, a22 = ZERO, a23 = ZERO, a30 = ZERO, a31 = ZERO, a32 = ZERO, a33 = ZERO;
-            for (int b = 0; b < B; b += W) {
-                V r0 = CAT(r + b), r1 = CAT(r + B + b), r2 = CAT(r + 2 * B + b), r3 = CAT(r + 3 * B + b);
-                V f0 = CAT(f + b), f1 = CAT(f + B + b), f2 = CAT(f + 2 * B + b), f3 = CAT(f + 3 * B + b);
-                a00 += r0 * f0; a01 += r0 * f1; a02 += r0 * f2; a03 += r0 * f3;
-                a10 += r1 * f0; a11 += r1 * f1; a12 += r1 * f2; a13 += r1 * f3;
-                a20 += r2 * f0; a21 += r2 * f1; a22 += r2 * f2; a23 += r2 * f3;
-                a30 += r3 * f0; a31 += r3 * f1; a32 += r3 * f2; a33 += r3 * f3;
-            }
-            AT(t) += a00; AT(t + W) += a01; AT(t + 2 * W) += a02; AT(t + 3 * W) += a03;
-            AT(t + 4 * W) += a10; AT(t + 5 * W) += a11; AT(t + 6 * W) += a12; AT(t + 7 * W) += a13;
-            AT(t + 8 * W) += a20; AT(t + 9 * W) += a21; AT(t + 10 * W) += a22; AT(t + 11 * W) += a23;
-            AT(t + 12 * W) += a30; AT(t + 13 * W) += a31; AT(t + 14 * W) += a32; AT(t + 15 * W) += a33;
+            double *t = table + ((size_t)k * M + 4 * (i / 4 * 4) + i % 4) * W;
+            V a[4][NV];
+            UNROLL for (int c = 0; c < 4; c++)
+                EACH(v) a[c][v] = ZERO;
+            for (int b = 0; b < B; b += W)
+                UNROLL for (int c = 0; c < 4; c++)
+                    EACH(v) a[c][v] += CAT(r + c * B + b) * CAT(f + v * B + b);
+            UNROLL for (int c = 0; c < 4; c++)
+                EACH(v) AT(t + (4 * c + v) * W) += a[c][v];
         }
 }
 
-/* z = x - m and rz = r z for one component, as (d padded to 4) x B; padding rows stay zero. */
-static void T(centre)(const double *X, int d, const double *m, const double *r, int B, double *z, double *rz)
+/* first += sum r z (vectors, NULL where a tile left of the diagonal leaves it), t += sum (r z_i) z_j for one tile of
+ * 4 x NV, z = x - m; of a tile on the diagonal only what lies on or below it, `shift` columns right of its start. */
+static ALWAYS_INLINE void T(centred_tile)(const int diagonal, const int shift, const double *xi, const double *xj,
+                                          const double *mi, const double *mj, const double *r, double *first,
+                                          double *t, int B)
 {
-    for (int j = 0; j < d; j++)
-        for (int b = 0; b < B; b += W) {
-            V a = CAT(X + (size_t)j * B + b) - m[j];
-            AT(z + (size_t)j * B + b) = a;
-            AT(rz + (size_t)j * B + b) = a * CAT(r + b);
+    V a[4][NV], s[4];
+    UNROLL for (int c = 0; c < 4; c++) {
+        s[c] = ZERO;
+        EACH(v) a[c][v] = ZERO;
+    }
+    for (int b = 0; b < B; b += W) {
+        V z[NV], weight = CAT(r + b);
+        EACH(v) z[v] = CAT(xj + v * B + b) - mj[v];
+        UNROLL for (int c = 0; c < 4; c++) {
+            V rz = weight * (CAT(xi + c * B + b) - mi[c]);
+            if (diagonal && shift == 0) s[c] += rz;
+            EACH(v)
+                if (!diagonal || v + shift <= c) a[c][v] += rz * z[v];
         }
-}
-
-/* first[j] += sum r z_j (vectors); D columns, a multiple of 4. */
-static void T(first_sums)(const double *rz, int D, double *first, int B)
-{
-    for (int j = 0; j < D; j++) {
-        V a = ZERO;
-        for (int b = 0; b < B; b += W) a += CAT(rz + (size_t)j * B + b);
-        AT(first + j * W) += a;
+    }
+    UNROLL for (int c = 0; c < 4; c++) {
+        if (diagonal && shift == 0) AT(first + c * W) += s[c];
+        EACH(v)
+            if (!diagonal || v + shift <= c) AT(t + (4 * c + v) * W) += a[c][v];
     }
 }
 
-/* second += sum (r z) z' by tiles of 4 x 4 on and below the diagonal, each entry a vector. */
-static void T(full_sums)(const double *z, const double *rz, int D, double *second, int B)
+/* first (D) += sum r z, second += sum r z z' by tiles of 4 x 4 on and below the diagonal, z = x - m; each entry a
+ * vector; D columns, a multiple of 4. */
+static void T(full_sums)(const double *X, int D, const double *m, const double *r, double *first, double *second, int B)
 {
-    for (int i = 0; i < D; i += 4)
-        for (int j = 0; j <= i; j += 4, second += 16 * W) {
-            const double *r = rz + (size_t)i * B, *f = z + (size_t)j * B;
-            double *t = second;
-            V a00 = ZERO, a01 = ZERO, a02 = ZERO, a03 = ZERO, a10 = ZERO, a11 = ZERO, a12 = ZERO, a13 = ZERO;
-            V a20 = ZERO, a21 = ZERO, a22 = ZERO, a23 = ZERO, a30 = ZERO, a31 = ZERO, a32 = ZERO, a33 = ZERO;
-            for (int b = 0; b < B; b += W) {
-                V r0 = CAT(r + b), r1 = CAT(r + B + b), r2 = CAT(r + 2 * B + b), r3 = CAT(r + 3 * B + b);
-                V f0 = CAT(f + b), f1 = CAT(f + B + b), f2 = CAT(f + 2 * B + b), f3 = CAT(f + 3 * B + b);
-                a00 += r0 * f0; a01 += r0 * f1; a02 += r0 * f2; a03 += r0 * f3;
-                a10 += r1 * f0; a11 += r1 * f1; a12 += r1 * f2; a13 += r1 * f3;
-                a20 += r2 * f0; a21 += r2 * f1; a22 += r2 * f2; a23 += r2 * f3;
-                a30 += r3 * f0; a31 += r3 * f1; a32 += r3 * f2; a33 += r3 * f3;
-            }
-            AT(t) += a00; AT(t + W) += a01; AT(t + 2 * W) += a02; AT(t + 3 * W) += a03;
-            AT(t + 4 * W) += a10; AT(t + 5 * W) += a11; AT(t + 6 * W) += a12; AT(t + 7 * W) += a13;
-            AT(t + 8 * W) += a20; AT(t + 9 * W) += a21; AT(t + 10 * W) += a22; AT(t + 11 * W) += a23;
-            AT(t + 12 * W) += a30; AT(t + 13 * W) += a31; AT(t + 14 * W) += a32; AT(t + 15 * W) += a33;
-        }
-}
-
-/* second[j] += sum (r z_j) z_j (vectors). */
-static void T(diag_sums)(const double *z, const double *rz, int D, double *second, int B)
-{
-    for (int j = 0; j < D; j++) {
-        V a = ZERO;
-        for (int b = 0; b < B; b += W) a += CAT(rz + (size_t)j * B + b) * CAT(z + (size_t)j * B + b);
-        AT(second + j * W) += a;
+    for (int i = 0; i < D; i += 4) {
+        const double *x = X + (size_t)i * B;
+        for (int j = 0; j < i; j += NV)
+            T(centred_tile)(0, 0, x, X + (size_t)j * B, m + i, m + j, r, NULL, second + (16 * (j / 4) + j % 4) * W, B);
+        second += 4 * i * W;
+        T(centred_tile)(1, 0, x, x, m + i, m + i, r, first + i * W, second, B);
+        if (NV < 4) T(centred_tile)(1, NV, x, x + NV * B, m + i, m + i + NV, r, NULL, second + NV * W, B);
+        second += 16 * W;
     }
 }
 
-/* Wide data: columns in vector lanes. x is (rows x D) row-major, D a multiple of 2 * WIDE; z and rz are
- * scratch of the same shape. first (D), second (D x D, tiles on and below the diagonal) are plain numbers. */
+/* first (D) += sum r z, second (D) += sum r z^2, z = x - m; each entry a vector; D columns, a multiple of 4. */
+static void T(diag_sums)(const double *X, int D, const double *m, const double *r, double *first, double *second, int B)
+{
+    for (int j = 0; j < D; j += 4) {
+        const double *x = X + (size_t)j * B;
+        V a[4], q[4];
+        UNROLL for (int c = 0; c < 4; c++) a[c] = q[c] = ZERO;
+        for (int b = 0; b < B; b += W)
+            UNROLL for (int c = 0; c < 4; c++) {
+                V z = CAT(x + c * B + b) - m[j + c], rz = z * CAT(r + b);
+                a[c] += rz;
+                q[c] += rz * z;
+            }
+        UNROLL for (int c = 0; c < 4; c++) {
+            AT(first + (j + c) * W) += a[c];
+            AT(second + (j + c) * W) += q[c];
+        }
+    }
+}
+
+/* Wide data, columns in vector lanes: x, z and rz are panels of 8 columns, (D / 8, rows, 8), so that a panel's rows
+ * lie side by side whatever D is. One tile: 8 rows of the second moments by `panels` x 8 columns. */
+static ALWAYS_INLINE void T(wide_tile)(const int panels, const double *rz, const double *z, int rows, int D, double *t)
+{
+    enum { ROWS = W == 8 ? 8 : 4, VECTORS = 8 / W };
+    UNROLL for (int half = 0; half < 8; half += ROWS) {
+        const double *p = rz + half, *q = z;
+        V a[ROWS][3 * VECTORS];
+        UNROLL for (int c = 0; c < ROWS; c++)
+            UNROLL for (int v = 0; v < panels * VECTORS; v++) a[c][v] = ZERO;
+        for (int n = 0; n < rows; n++, p += 8, q += 8)
+            UNROLL for (int v = 0; v < panels * VECTORS; v++) {
+                V column = CAT(q + (size_t)(v / VECTORS) * rows * 8 + v % VECTORS * W);
+                UNROLL for (int c = 0; c < ROWS; c++) a[c][v] += p[c] * column;
+            }
+        UNROLL for (int c = 0; c < ROWS; c++)
+            UNROLL for (int v = 0; v < panels * VECTORS; v++)
+                AT(t + (size_t)(half + c) * D + v * W) += a[c][v];
+    }
+}
+
+/* first (D) += sum r z, second (D x D) += sum r z z' on and below the diagonal, z = x - m; plain numbers. z is
+ * scratch of the shape of x, rz of one panel. */
 static void T(wide_sums)(const double *x, int rows, int D, const double *m, const double *r, double *z, double *rz,
                          double *first, double *second)
 {
-    for (int n = 0; n < rows; n++)
-        for (int j = 0; j < D; j += W) {
-            V a = CAT(x + (size_t)n * D + j) - CAT(m + j);
-            V b = a * r[n];
-            AT(z + (size_t)n * D + j) = a;
-            AT(rz + (size_t)n * D + j) = b;
-            AT(first + j) += b;
-        }
-    for (int i = 0; i < D; i += 8)
-        for (int j = 0; j < i + 8; j += 2 * W) {
-            const double *p = rz + i, *q = z + j;
-            V a00 = ZERO, a01 = ZERO, a10 = ZERO, a11 = ZERO, a20 = ZERO, a21 = ZERO, a30 = ZERO, a31 = ZERO;
-            V a40 = ZERO, a41 = ZERO, a50 = ZERO, a51 = ZERO, a60 = ZERO, a61 = ZERO, a70 = ZERO, a71 = ZERO;
-            for (int n = 0; n < rows; n++, p += D, q += D) {
-                V f0 = CAT(q), f1 = CAT(q + W);
-                a00 += p[0] * f0; a01 += p[0] * f1; a10 += p[1] * f0; a11 += p[1] * f1;
-                a20 += p[2] * f0; a21 += p[2] * f1; a30 += p[3] * f0; a31 += p[3] * f1;
-                a40 += p[4] * f0; a41 += p[4] * f1; a50 += p[5] * f0; a51 += p[5] * f1;
-                a60 += p[6] * f0; a61 += p[6] * f1; a70 += p[7] * f0; a71 += p[7] * f1;
+    for (int i = 0; i < D; i += 8, second += 8 * D) {
+        double *zi = z + (size_t)i * rows;
+        for (int v = 0; v < 8; v += W) {
+            V sum = ZERO, centre = CAT(m + i + v);
+            for (int n = 0; n < rows; n++) {
+                V a = CAT(x + (size_t)i * rows + 8 * n + v) - centre, b = a * r[n];
+                AT(zi + 8 * n + v) = a;
+                AT(rz + 8 * n + v) = b;
+                sum += b;
             }
-            double *t = second + (size_t)i * D + j;
-            AT(t) += a00; AT(t + W) += a01; t += D; AT(t) += a10; AT(t + W) += a11; t += D;
-            AT(t) += a20; AT(t + W) += a21; t += D; AT(t) += a30; AT(t + W) += a31; t += D;
-            AT(t) += a40; AT(t + W) += a41; t += D; AT(t) += a50; AT(t + W) += a51; t += D;
-            AT(t) += a60; AT(t + W) += a61; t += D; AT(t) += a70; AT(t + W) += a71;
+            AT(first + i + v) += sum;
         }
+        int j = 0;
+#if W == 8
+        for (; j + 16 <= i; j += 24) T(wide_tile)(3, rz, z + (size_t)j * rows, rows, D, second + j);
+        if (j + 8 <= i) T(wide_tile)(2, rz, z + (size_t)j * rows, rows, D, second + j), j += 16;
+#endif
+        for (; j <= i; j += 8) T(wide_tile)(1, rz, z + (size_t)j * rows, rows, D, second + j);
+    }
 }
 
 /* ---- feature maps: block of columns in, block of features out -------------------------------- */
@@ -415,7 +461,7 @@ static void T(features)(int map, const double *X, int d, double *F, int B)
 
 static const tile_set T(tiles) = {
     W, T(load), T(linear_scores), T(full_scores), T(diag_scores), T(assign_soft), T(best_score), T(linear_sums),
-    T(centre), T(first_sums), T(full_sums), T(diag_sums), T(wide_sums), T(features), T(lane_sum),
+    T(full_sums), T(diag_sums), T(wide_sums), T(features), T(lane_sum),
 };
 
 #undef LOW1
@@ -430,5 +476,10 @@ static const tile_set T(tiles) = {
 #undef CAT
 #undef ZERO
 #undef SELECT
+#undef WHERE
+#undef MAX
+#undef NV
+#undef UNROLL
+#undef EACH
 #undef AS_BITS
 #undef AS_VALUE
