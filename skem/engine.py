@@ -23,7 +23,8 @@ class Pass(NamedTuple):
     Attributes
     ----------
     score : float
-        Weighted sum of the rows' log sum exp (of their best scores in a hard pass), base measure left out.
+        Weighted sum of the rows' log sum exp (of their best scores in a hard pass), base measure left out. A pass
+        that neither collects nor comes without outputs may lack what all components share.
     moved : int
         Rows of a hard pass that changed their label.
     n_k : ndarray of shape (n_components,)
@@ -53,6 +54,7 @@ class Source:
         self.X = X
         self.weight = sample_weight
         self.family = family
+        self._total_second = None
 
     def __len__(self):
         return self.X.shape[0]
@@ -103,18 +105,56 @@ class Source:
         if hasattr(family, "features"):
             return self._run_in_python(log_weights, theta, collect, assign, weight, rows)
         d = self.X.shape[1]
-        scorers, collectors = [], []
+        scorers, collectors, shared = [], [], None
         if theta is not None:
             part = family.scorer(theta)
+            shared = getattr(part, "shared", None)
             scorers.append((part, 0, d))
             log_weights = log_weights + part.offset
         if collect:
-            collectors.append((collector or family.collector(theta, part), 0, d))
+            collectors.append((collector or family.collector(theta, part, assign), 0, d))
         score, moved, n_k, sums = run_pass(
             self.X, summary.origin, summary.scale, n_components, log_weights, scorers, collectors,
             assign=assign, sample_weight=weight, **rows,
         )  # fmt: skip
+        if shared is not None:
+            self._add_shared(shared, rows.get("lse"), rows.get("scores"))
+            if collect or not rows:
+                second = self._second_of_all(shared)
+                score -= 0.5 * float(np.einsum("ij,jl,il->", shared.factor[0], second, shared.factor[0], optimize=True))
+            if collect:
+                sums[0]["shared"] = second
         return Pass(score, moved, n_k, family.statistics(n_k, sums[0]) if collect else None)
+
+    def _run_one(self, part, *, collect=False, **rows):
+        """A pass with one component, for a part that all components share."""
+        summary, d = self.family.summary_, self.X.shape[1]
+        parts = [(part, 0, d)]
+        return run_pass(
+            self.X, summary.origin, summary.scale, 1, np.zeros(1), [] if collect else parts, parts if collect else [],
+            sample_weight=self.weight, **rows,
+        )  # fmt: skip
+
+    def _second_of_all(self, shared):
+        """Second moments (d, d) of all rows about the shared part's mean, summed once however many passes there are."""
+        if self._total_second is None:
+            d = self.X.shape[1]
+            rows, columns = np.tril_indices(d)
+            self._total_second = np.empty((d, d))
+            self._total_second[rows, columns] = self._run_one(shared, collect=True)[3][0]["features"][0, d:]
+            self._total_second[columns, rows] = self._total_second[rows, columns]
+        return self._total_second
+
+    def _add_shared(self, shared, lse, scores):
+        """Add to the rows' densities and scores what a pass left out."""
+        if lse is None and scores is None:
+            return
+        term = np.empty(len(self))
+        self._run_one(shared, lse=term)
+        if lse is not None:
+            lse += term
+        if scores is not None:
+            scores += term[:, None]
 
     def _run_in_python(self, log_weights, theta, collect, assign, weight, rows):
         """The same pass for a family whose features, and perhaps densities, are NumPy code."""

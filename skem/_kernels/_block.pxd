@@ -54,36 +54,42 @@ cdef inline void start_scores(Job *job, Buffers *buf, Py_ssize_t row, int rows) 
 cdef inline void assign_hard(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
     """Argmax; a tie keeps the old label, so that a finished fit stays put."""
     cdef int B = job.B, n, k, old, W = job.tiles.width
-    cdef double best, kept
+    cdef double best, kept, score = 0.0
+    cdef Py_ssize_t moved = 0
     cdef double *s = buf.s
     cdef double *n_k = buf.table
     job.tiles.best_score(s, job.K, B, buf.lse, buf.index)
-    for k in range(job.KP + 1):
-        buf.start[k] = 0
+    memset(buf.start, 0, (job.KP + 1) * sizeof(int))
     for n in range(rows):
         k = <int> buf.index[n]
         if job.labels_in != NULL:
             old = job.labels_in[row + n]
-            if old >= 0 and old != k:
-                best = buf.lse[n]
-                kept = s[<size_t> old * B + n]
-                if best - kept <= 1e-12 * fmax(1.0, fabs(best)):
-                    k = old
-                    buf.lse[n] = kept
-                    buf.index[n] = k
-                else:
-                    buf.sums[1] += 1.0
-            elif old < 0:
-                buf.sums[1] += 1.0
+            if old != k:
+                moved += 1
+                if old >= 0:
+                    best = buf.lse[n]
+                    kept = s[<size_t> old * B + n]
+                    if best - kept <= 1e-12 * fmax(1.0, fabs(best)):
+                        k = old
+                        buf.lse[n] = kept
+                        buf.index[n] = k
+                        moved -= 1
         buf.start[k + 1] += 1
-        buf.sums[0] += buf.w[n] * buf.lse[n]
-        n_k[k * W] += buf.w[n]
+        score += buf.w[n] * buf.lse[n]
+    buf.sums[0] += score
+    buf.sums[1] += moved
     for k in range(job.KP):
+        if job.weight == NULL:
+            n_k[k * W] += buf.start[k + 1]
         buf.start[k + 1] += buf.start[k]
-    memset(s, 0, <size_t> job.KP * B * sizeof(double))
+    if job.one_hot:
+        memset(s, 0, <size_t> job.KP * B * sizeof(double))
     for n in range(rows):
         k = <int> buf.index[n]
-        s[<size_t> k * B + n] = buf.w[n]
+        if job.one_hot:
+            s[<size_t> k * B + n] = buf.w[n]
+        if job.weight != NULL:
+            n_k[k * W] += buf.w[n]
         buf.order[buf.start[k]] = n
         buf.start[k] += 1
     for k in range(job.KP, 0, -1):      # filling moved each start to its end
@@ -153,7 +159,7 @@ cdef inline void collect(Job *job, Buffers *buf, Collector *c, int rows) noexcep
             if count == 0:
                 continue
             for t in range(count):
-                buf.lse[t] = r[members[t]]
+                buf.lse[t] = buf.w[members[t]]
             r = buf.lse
         if c.kind == WIDE:
             if job.assign == HARD:

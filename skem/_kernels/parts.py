@@ -15,11 +15,15 @@ class Linear(NamedTuple):
     weights : ndarray of shape (n_components, n_features_of_T)
     offset : ndarray of shape (n_components,)
         Weights and offsets may be left out where the part only collects.
+    shared : Centred or None
+        A term of one component that all of them share and that these scores leave out, since it moves no
+        responsibility: only densities and the second moments need it, and those are sums over all rows.
     """
 
     feature_map: str
     weights: np.ndarray | None = None
     offset: np.ndarray | None = None
+    shared: "Centred | None" = None
 
 
 class Centred(NamedTuple):

@@ -157,6 +157,7 @@ cdef int _add_collector(Job *job, spec, int column, int d, list keep, list means
     c.column, c.table, c.sums = column, job.table_size, job.sums_size
     if hasattr(spec, "feature_map"):
         c.kind = LINEAR
+        job.one_hot = 1
         c.features = _feature_index(job, FEATURE_MAPS[spec.feature_map], column, d)
         c.d = job.features[c.features].m
         c.width = (c.d + 3) // 4 * 4

@@ -81,8 +81,8 @@ class Family(BaseEstimator):
         """How a pass scores a row: a `Linear` or `Centred` part."""
         return Linear(self.feature_map, *self.natural(theta))
 
-    def collector(self, theta, part):
-        """Which sums a pass collects; those of `part`, its scorer at theta, by default."""
+    def collector(self, theta, part, assign):
+        """Which sums a pass with this assignment collects; those of `part`, its scorer at theta, by default."""
         return part
 
     def origin_collector(self, mean, n_components):

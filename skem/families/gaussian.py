@@ -19,6 +19,8 @@ LOG_2PI = np.log(2.0 * np.pi)
 LINEAR_REACH = 1e-11 / np.finfo(np.float64).eps
 # From this many columns the centred pass is the faster one, too.
 LINEAR_COLUMNS = 32
+# From this many columns gathering a component's rows costs less than the products of pairs that it saves.
+GATHER_COLUMNS = 4
 
 
 @cache
@@ -156,7 +158,7 @@ class Gaussian(Family):
         mean, factor = theta.mean, theta.factor
         structure, d = self._structure, mean.shape[1]
         offset = np.broadcast_to(theta.offset, (len(mean),))
-        if not structure.shared and not (structure.name == "full" and d >= LINEAR_COLUMNS):
+        if structure.name != "full" or d < LINEAR_COLUMNS:
             squared = (structure.whiten(factor, mean) ** 2).sum(axis=1)
             linear = self._linear(mean, factor, offset - 0.5 * squared, squared.max())
             if linear is not None:
@@ -178,16 +180,25 @@ class Gaussian(Family):
         if structure.name == "spherical":
             precision = factor[:, None] ** 2
             return Linear("x_norm", np.hstack([precision * mean, -0.5 * precision]), offset)
-        precision = np.swapaxes(factor, 1, 2) @ factor
+        precision = np.swapaxes(factor, -1, -2) @ factor
         # in a flat component entries of the precision are huge though the distance of its mean may be small
         size = np.sqrt(mean**2 + self.summary_.variance)
         if ((np.abs(precision) @ size[:, :, None])[:, :, 0] * size).sum(axis=1).max() > LINEAR_REACH:
             return None
+        if structure.name == "tied":
+            # x'Px is the same for all components: its sum over the rows needs their second moments, once
+            return Linear("x", mean @ precision, offset, Centred("full", np.zeros((1, d)), factor[None]))
         rows, columns = lower_triangle(d)
         pairs = -precision[:, rows, columns]
         pairs[:, rows == columns] *= 0.5
         linear = np.einsum("kij,kj->ki", precision, mean)
         return Linear("x_pairs", np.hstack([linear, pairs]), offset)
+
+    def collector(self, theta, part, assign):
+        if assign == "hard" and self._structure.name == "full" and theta.mean.shape[1] >= GATHER_COLUMNS:
+            # gathers each component's own rows, where products with indicators would cost as much as soft ones
+            return Centred("full", theta.mean)
+        return part
 
     def origin_collector(self, mean, n_components):
         d = self.summary_.n_features
@@ -200,7 +211,9 @@ class Gaussian(Family):
         first, features = sums["features"][:, :d], sums["features"][:, d:]
         shift = first / safe
         mean = shift + sums.get("mean", 0.0)
-        if structure.collect == "full":
+        if "shared" in sums:
+            scatter = sums["shared"] - first.T @ mean
+        elif structure.collect == "full":
             rows, columns = lower_triangle(d)
             second = np.empty((len(n_k), d, d))
             second[:, rows, columns] = features
