@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from threadpoolctl import threadpool_limits
 
 from skem import KMeans
+from skem._kernels.nearest import assign_nearest
 from skem._kernels.sparse import row_hash, run_csr_pass, squared_distances
 
 
@@ -322,6 +323,28 @@ def test_scikit_learns_checks():
         results = check_estimator(KMeans(3), on_fail=None)
     assert not [r["check_name"] for r in results if r["status"] not in ("passed", "skipped")]
     assert [r["check_name"] for r in results if r["status"] == "skipped"] in ([], ["check_array_api_input"])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bounds_change_no_bit(dtype, monkeypatch):
+    X, _ = clouds(9, n=300, d=3, K=60, spread=1.0)
+    X = np.asarray(X, dtype=dtype)
+    drifts = []
+
+    def spy(*arguments, drift, **keywords):
+        drifts.append(drift)
+        return assign_nearest(*arguments, drift=drift, **keywords)
+
+    monkeypatch.setattr("skem.estimators.kmeans_rows.assign_nearest", spy)
+    fits = [KMeans(60, init=X[::300], tol=0.0).fit(X)]
+    assert any(drift is not None for drift in drifts)
+    monkeypatch.setattr("skem.estimators.lloyd.BOUNDED_CLUSTERS", 61)
+    drifts.clear()
+    fits.append(KMeans(60, init=X[::300], tol=0.0).fit(X))
+    assert all(drift is None for drift in drifts)
+    assert fits[0].n_iter_ == fits[1].n_iter_ > 20
+    np.testing.assert_array_equal(fits[0].labels_, fits[1].labels_)
+    np.testing.assert_array_equal(fits[0].cluster_centers_, fits[1].cluster_centers_)
 
 
 # -- the CSR kernels ---------------------------------------------------------------------------------

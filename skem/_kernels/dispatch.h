@@ -1,4 +1,4 @@
-/* The table of the pass's micro-kernels (tiles.h), one for each instruction set, and the threads' tickets. */
+/* The table of the pass's micro-kernels (tiles.h), one for each instruction set. */
 #ifndef SKEM_DISPATCH_H
 #define SKEM_DISPATCH_H
 
@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tickets.h"
 
 enum { MAP_IDENTITY, MAP_SQUARES, MAP_NORM, MAP_PAIRS };
 
@@ -39,22 +41,5 @@ static const tile_set *select_tiles(void)
 #endif
     return &plain_tiles;
 }
-
-/* A ticket counter shared by the threads of a pass: chunks are taken, and later committed, in their order. */
-#if defined(_MSC_VER)
-#include <intrin.h>
-static __inline long take_ticket(volatile long *counter) { return _InterlockedExchangeAdd(counter, 1); }
-static __inline void wait_turn(volatile long *turn, long mine) { while (*turn != mine) _mm_pause(); }
-static __inline void pass_turn(volatile long *turn) { _InterlockedExchangeAdd(turn, 1); }
-#else
-#include <sched.h>
-static inline long take_ticket(volatile long *counter) { return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED); }
-static inline void wait_turn(volatile long *turn, long mine)
-{
-    for (int spins = 0; __atomic_load_n(turn, __ATOMIC_ACQUIRE) != mine; spins++)
-        if (spins > 1000) sched_yield();
-}
-static inline void pass_turn(volatile long *turn) { __atomic_fetch_add(turn, 1, __ATOMIC_RELEASE); }
-#endif
 
 #endif

@@ -21,79 +21,10 @@ from skem._compat import (
 )
 from skem.estimators.doclink import DocLinkMixin
 from skem.estimators.kmeans_rows import DenseRows, Frame, SparseRows
+from skem.estimators.lloyd import label, lloyd
 from skem.estimators.pickling import PickleMixin
 from skem.exceptions import warn
 from skem.summary import summarize
-
-# A cluster that holds no more than a row's own weight, rounding aside, is that row.
-ALONE = 1.0 + 1e-12
-
-
-def relocate(rows, centers, labels, mass, sums):
-    """Give each empty cluster the row that lies farthest from its centre, as scikit-learn does.
-
-    Equal rows count as one, rows of zero weight not at all, and no row leaves a cluster empty. The order of rows
-    does not matter: equally far ones are taken in canonical order.
-
-    Returns
-    -------
-    moved : bool
-        `mass` and `sums` are changed in place where true.
-    """
-    empty = list(np.flatnonzero(mass <= 0))
-    distinct = rows.canonical()
-    far = rows.squared(centers, labels)[distinct.index]
-    moved = False
-    for at in np.argsort(-far, kind="stable"):
-        if not empty or far[at] <= 0:
-            break
-        i, weight = distinct.index[at], distinct.weight[at]
-        old = labels[i]
-        if mass[old] <= weight * ALONE:
-            continue
-        new = empty.pop(0)
-        row = weight * rows.row(i)
-        sums[old] -= row
-        sums[new] = row
-        mass[old] -= weight
-        mass[new] = weight
-        moved = True
-    return moved
-
-
-def lloyd(rows, centers, max_iter, tol, verbose):
-    """Lloyd's iterations from given centres.
-
-    Parameters
-    ----------
-    rows : DenseRows or SparseRows
-    centers : ndarray of shape (n_clusters, d)
-        In the coordinates of `rows`.
-    max_iter : int
-    tol : float
-        Stop when the squared movement of all centres together is at most this.
-    verbose : int
-
-    Returns
-    -------
-    centers : ndarray of shape (n_clusters, d)
-    labels : int32 ndarray of shape (n,)
-        Nearest of the returned centres.
-    n_iter : int
-    """
-    labels: Any = None
-    for n_iter in range(1, max_iter + 1):
-        before, old = labels, centers
-        labels, mass, sums = rows.assign(centers)
-        moved = (mass <= 0).any() and relocate(rows, centers, labels, mass, sums)
-        centers = np.where(mass[:, None] > 0, sums / np.where(mass > 0, mass, 1.0)[:, None], centers)
-        if verbose:
-            print(f"Iteration {n_iter}, inertia {rows.inertia(old, labels):.8g}")  # noqa: T201
-        if before is not None and not moved and np.array_equal(labels, before):
-            return centers, labels, n_iter
-        if float(((centers - old) ** 2).sum()) <= tol:
-            break
-    return centers, rows.assign(centers, collect=False)[0], n_iter
 
 
 class KMeans(DocLinkMixin, PickleMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
@@ -375,7 +306,7 @@ class KMeans(DocLinkMixin, PickleMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         labels : int32 ndarray of shape (n_samples,)
         """
         _, rows, centers = self._query(X)
-        return rows.assign(centers, collect=False)[0]
+        return label(rows, centers)
 
     def transform(self, X):
         """Distance of each row to each centre.
@@ -390,9 +321,7 @@ class KMeans(DocLinkMixin, PickleMixin, ClassNamePrefixFeaturesOutMixin, Transfo
             Of X's dtype.
         """
         X, rows, centers = self._query(X)
-        with np.errstate(over="ignore"):
-            distances = np.minimum(rows.distances(centers), np.finfo(X.dtype).max)
-        return distances.astype(X.dtype, copy=False)
+        return rows.distances(centers, X.dtype)
 
     def score(self, X, y=None, sample_weight=None):
         """Return minus the weighted sum of squared distances to the nearest centre.
@@ -408,4 +337,4 @@ class KMeans(DocLinkMixin, PickleMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         score : float
         """
         _, rows, centers = self._query(X, sample_weight)
-        return -rows.inertia(centers, rows.assign(centers, collect=False)[0])
+        return -rows.inertia(centers, label(rows, centers))

@@ -3,10 +3,8 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.spatial.distance import pdist
 
-from skem._kernels.parts import Centred, Linear
-from skem._kernels.passes import run_pass
+from skem._kernels.nearest import assign_nearest, squared_to_all, squared_to_own
 from skem._kernels.seeding import column_moments
 from skem._kernels.sparse import row_hash, run_csr_pass, squared_distances
 from skem.engine import BLOCK
@@ -14,9 +12,6 @@ from skem.estimators.prediction import DrawnIn
 from skem.starts import choose_seeds
 from skem.summary import SUBSAMPLE, CanonicalRows, canonical_rows, subsample
 
-# Scores <x, m> - |m|^2 / 2 lose about eps x |m|^2; up to this multiple of the smallest squared distance of two
-# centres that moves no boundary by more than 1e-11 of it.
-LINEAR_REACH = 1e-11 / np.finfo(np.float64).eps
 # Squares of entries beyond this would overflow in CSR rows, which have no unit of their own.
 LARGEST = 1e150
 # A candidate seed must be better than another by more than rounding.
@@ -45,6 +40,8 @@ class DenseRows:
     frame : Frame
     """
 
+    takes_bounds = True
+
     def __init__(self, X, weight, frame):
         self.X, self.weight, self.frame = X, weight, frame
         self.unit = frame.scale[0]
@@ -53,6 +50,9 @@ class DenseRows:
         if len(self.drawn.rows):
             self.X = X.astype(np.float64)
             self.X[self.drawn.rows] = self.drawn.near()
+
+    def __len__(self):
+        return len(self.X)
 
     def to_internal(self, X):
         """Map rows from the user's units."""
@@ -81,60 +81,51 @@ class DenseRows:
         Z = np.ascontiguousarray(self.to_internal(self.X[rows.index]))
         return Z[choose_seeds(Z, rows.weight, n_clusters, init, rng)]
 
-    def assign(self, centers, collect=True):
+    def assign(self, centers, labels, bounds=None, collect=True):
         """Nearest centre of each row; mass and sum of the rows of each centre.
 
         Parameters
         ----------
         centers : ndarray of shape (n_clusters, d)
+        labels : int32 ndarray of shape (n,)
+            Old labels in, -1 where there is none; new ones out, the first of equally near centres.
+        bounds : Bounds, default=None
         collect : bool, default=True
 
         Returns
         -------
-        labels : int32 ndarray of shape (n,)
-            The first of equally near ones.
+        n_moved : int
+            Rows whose label changed.
         mass : ndarray of shape (n_clusters,)
-        sums : ndarray of shape (n_clusters, d) or None
+        sums : ndarray of shape (n_clusters, d)
+            None, as the mass, where nothing is collected.
         """
-        K, d = centers.shape
-        norms = (centers**2).sum(axis=1)
-        scorer: Any
-        if K == 1 or norms.max() <= LINEAR_REACH * pdist(centers, "sqeuclidean").min():
-            scorer, offset = Linear("x", centers), -0.5 * norms
-        else:
-            scorer, offset = Centred("diag", centers, np.ones_like(centers)), np.zeros(K)
-        collectors = [(Linear("x"), 0, d)] if collect else []
-        labels = np.empty(len(self.X), dtype=np.int32)
-        _, _, mass, sums = run_pass(
-            self.X, self.frame.origin, self.frame.scale, K, offset, [(scorer, 0, d)], collectors, assign="hard",
-            sample_weight=self.weight, labels=labels,
+        lower, drift = (None, None) if bounds is None else (bounds.lower, bounds.follow(centers, labels))
+        n_moved, _, mass, sums = assign_nearest(
+            self.X, self.frame.origin, self.frame.scale, centers, labels,
+            sample_weight=self.weight, lower=lower, drift=drift, collect=collect,
         )  # fmt: skip
-        return labels, mass, sums[0]["features"] if collect else None
+        return n_moved, mass, sums
 
     def squared(self, centers, labels):
         """Squared distance of each row to the centre of its label."""
-        squared = np.empty(len(self.X))
-        for start in range(0, len(self.X), BLOCK):
-            rows = slice(start, start + BLOCK)
-            squared[rows] = ((self.to_internal(self.X[rows]) - centers[labels[rows]]) ** 2).sum(axis=1)
-        return squared
+        return squared_to_own(self.X, self.frame.origin, self.frame.scale, centers, labels)
 
-    def distances(self, centers):
-        """Distance of each row to each centre, in the user's units."""
-        K, d = centers.shape
-        scores = np.empty((len(self.X), K))
-        run_pass(
-            self.X, self.frame.origin, self.frame.scale, K, np.zeros(K),
-            [(Centred("diag", centers, np.ones_like(centers)), 0, d)], [], assign="hard", scores=scores,
-        )  # fmt: skip
-        squared = np.maximum(-2.0 * scores, 0.0, out=scores)
-        distances = np.sqrt(squared, out=squared)
-        with np.errstate(over="ignore"):
-            distances *= self.unit
-            far = self.drawn.rows
-            if len(far):
-                distances[far] = np.ldexp(distances[far], self.drawn.halvings[:, None])
-        return np.minimum(distances, np.finfo(np.float64).max, out=distances)
+    def distances(self, centers, dtype):
+        """Distance of each row to each centre, in the user's units, of `dtype`."""
+        distances = np.empty((len(self.X), len(centers)), dtype=dtype)
+
+        def write(rows, halvings=0):
+            with np.errstate(over="ignore"):
+                squared = squared_to_all(self.X[rows], self.frame.origin, self.frame.scale, centers)
+                exact = np.sqrt(squared) * self.unit
+                distances[rows] = np.minimum(np.ldexp(exact, halvings), np.finfo(dtype).max)
+
+        for start in range(0, len(self.X), BLOCK):
+            write(slice(start, start + BLOCK))
+        if len(self.drawn.rows):
+            write(self.drawn.rows, self.drawn.halvings[:, None])
+        return distances
 
     def inertia(self, centers, labels):
         """Weighted sum of squared distances, in the user's units."""
@@ -158,12 +149,16 @@ class SparseRows:
     """
 
     frame = None
+    takes_bounds = False
 
     def __init__(self, X, weight):
         if X.nnz and not max(float(X.data.max()), -float(X.data.min())) <= LARGEST:
             raise ValueError(f"X holds an entry beyond {LARGEST:g}: squared distances overflow; divide X by a constant")
         self.X, self.weight = X, weight
         self.parts = (X.data, X.indices, X.indptr)
+
+    def __len__(self):
+        return self.X.shape[0]
 
     def to_internal(self, X):
         """Map rows from the user's units: they are kept."""
@@ -249,23 +244,28 @@ class SparseRows:
             closest = best[2]
         return np.array(picks)
 
-    def assign(self, centers, collect=True):
-        """Nearest centre of each row; mass and sum of the rows of each centre."""
+    def assign(self, centers, labels, bounds=None, collect=True):
+        """Nearest centre of each row; mass and sum of the rows of each centre. There are no bounds for CSR rows."""
         offset = -0.5 * (centers**2).sum(axis=1)
-        return run_csr_pass(
+        new, mass, sums = run_csr_pass(
             *self.parts, np.ascontiguousarray(centers.T), offset, sample_weight=self.weight, collect=collect
         )
+        n_moved = np.count_nonzero(new != labels)
+        labels[:] = new
+        return n_moved, mass, sums
 
     def squared(self, centers, labels):
         """Squared distance of each row to the centre of its label."""
         return squared_distances(*self.parts, np.ascontiguousarray(centers), labels)
 
-    def distances(self, centers):
-        """Distance of each row to each centre."""
+    def distances(self, centers, dtype):
+        """Distance of each row to each centre, of `dtype`."""
         norms = (centers**2).sum(axis=1)
-        scores = np.empty((self.X.shape[0], len(centers)))
+        scores = np.empty((len(self), len(centers)))
         run_csr_pass(*self.parts, np.ascontiguousarray(centers.T), -0.5 * norms, scores=scores, collect=False)
-        return np.sqrt(np.maximum(self._squared_norms()[:, None] - 2.0 * scores, 0.0))
+        distances = np.sqrt(np.maximum(self._squared_norms()[:, None] - 2.0 * scores, 0.0))
+        with np.errstate(over="ignore"):
+            return np.minimum(distances, np.finfo(dtype).max).astype(dtype, copy=False)
 
     def inertia(self, centers, labels):
         """Weighted sum of squared distances."""
