@@ -9,8 +9,11 @@ from skem._kernels.seeding import column_moments, column_range, row_hash
 # Rows beyond this many robust standard deviations count as lying there when the data's mean and variance are
 # taken, so that one wild row blurs neither priors nor constraints.
 WINSOR = 20.0
-# Above this many rows, seeds and medians come from a subsample that the rows' contents choose.
+# Above this many rows, seeds and medians come from a subsample that the rows' contents choose; in wide data above
+# SUBSAMPLE_VALUES / d, but not below LEAST_SUBSAMPLE, so that it stays a few megabytes.
 SUBSAMPLE = 1 << 14
+SUBSAMPLE_VALUES = 1 << 19
+LEAST_SUBSAMPLE = 1 << 12
 # A coordinate beyond this, in robust standard deviations, would overflow when squared.
 FARTHEST = 1e120
 # A column whose range or typical value is beyond this has a variance beyond float64.
@@ -33,7 +36,7 @@ class Summary(NamedTuple):
     constant : bool ndarray of shape (n_features,)
         Columns that never change.
     n_distinct : int
-        Distinct rows with weight, counted up to SUBSAMPLE.
+        Distinct rows with weight; the number of rows where there are more distinct ones than a subsample holds.
     """
 
     n_features: int
@@ -69,49 +72,50 @@ class CanonicalRows(NamedTuple):
         A representative of each distinct row.
     weight : ndarray of shape (m,)
         Total weight of the rows equal to it; rows of zero weight are left out.
-    inverse : intp ndarray of shape (n,)
-        Position of each row's twin in `index`, -1 for rows left out.
+    inverse : intp ndarray of shape (n,) or None
+        Position of each row's twin in `index`, -1 for rows left out; None in a subsample.
     """
 
     index: np.ndarray  # type: ignore[assignment] # rows are read by name, never searched as a tuple
     weight: np.ndarray
-    inverse: np.ndarray
+    inverse: np.ndarray | None
 
 
-def _order_by_value(X):
-    """Lexicographic order of the rows of X."""
-    group = np.zeros(len(X), dtype=np.intp)
-    for column in X.T:
+def _order_by_value(X, rows):
+    """Lexicographic order of X[rows], and in that order the number of each row's group of equal ones."""
+    group = np.zeros(len(rows), dtype=np.intp)
+    for j in range(X.shape[1]):
+        column = X[rows, j]
         order = np.lexsort((column, group))
         step = (np.diff(column[order]) != 0) | (np.diff(group[order]) != 0)
         group[order] = np.concatenate([[0], np.cumsum(step)])
         # most columns of real data never decide: go on only while ties are left
-        if group[order[-1]] == len(X) - 1:
+        if group[order[-1]] == len(rows) - 1:
             break
-    return order
+    return order, group[order]
 
 
-def _join_equal(X, sample_weight, rows):
-    """Canonical rows of X[rows], sorted by value."""
-    order = rows[_order_by_value(X[rows])]
-    new = np.concatenate([[True], (X[order[1:]] != X[order[:-1]]).any(axis=1)])
-    group = np.cumsum(new) - 1
-    inverse = np.full(len(X), -1, dtype=np.intp)
-    inverse[order] = group
-    weight = None if sample_weight is None else sample_weight[order]
-    return CanonicalRows(order[new], np.bincount(group, weight).astype(np.float64), inverse)
+def _join_equal(X, sample_weight, rows, inverse=None):
+    """Canonical rows of X[rows], sorted by value; their positions are written into `inverse`."""
+    order, group = _order_by_value(X, rows)
+    order = rows[order]
+    if inverse is not None:
+        inverse[order] = group
+    weight = np.bincount(group, None if sample_weight is None else sample_weight[order]).astype(np.float64)
+    return CanonicalRows(order[np.flatnonzero(np.diff(group, prepend=-1))], weight, inverse)
 
 
 def _weighted_rows(X, sample_weight):
     return np.arange(len(X)) if sample_weight is None else np.flatnonzero(sample_weight)
 
 
-def _place_hash(X, sample_weight):
-    """Hash of each row's place within the columns' ranges, which a change of origin or unit hardly touches."""
-    low, high = column_range(X, sample_weight)
+def _inverse_span(low, high):
+    """1 / (high - low); with `low` it makes of `row_hash` the hash of a row's place within the columns' ranges.
+
+    A change of origin or unit hardly touches that hash.
+    """
     with np.errstate(over="ignore", divide="ignore"):
-        inv_span = np.minimum(1.0 / (high - low), np.finfo(np.float64).max)
-    return row_hash(X, low, inv_span)
+        return np.minimum(1.0 / (high - low), np.finfo(np.float64).max)
 
 
 def canonical_rows(X, sample_weight=None):
@@ -131,24 +135,30 @@ def canonical_rows(X, sample_weight=None):
     rows : CanonicalRows
     """
     rows = _weighted_rows(X, sample_weight)
+    inverse = np.full(len(X), -1, dtype=np.intp)
     if len(rows) <= SUBSAMPLE:
-        return _join_equal(X, sample_weight, rows)
+        return _join_equal(X, sample_weight, rows, inverse)
     exact, first, group = np.unique(row_hash(X)[rows], return_index=True, return_inverse=True)
     index = rows[first]
     if len(index) <= SUBSAMPLE:
-        order = _order_by_value(X[index])
+        order = _order_by_value(X, index)[0]
     else:
-        order = np.lexsort((exact, _place_hash(X, sample_weight)[index]))
+        low, high = column_range(X, sample_weight)
+        order = np.lexsort((exact, row_hash(X, low, _inverse_span(low, high))[index]))
     rank = np.empty(len(order), dtype=np.intp)
     rank[order] = np.arange(len(order))
-    inverse = np.full(len(X), -1, dtype=np.intp)
     inverse[rows] = rank[group]
     weight = np.bincount(group, None if sample_weight is None else sample_weight[rows]).astype(np.float64)
     return CanonicalRows(index[order], weight[order], inverse)
 
 
+def _subsample_size(d):
+    """Most distinct rows of d columns in a subsample."""
+    return max(LEAST_SUBSAMPLE, min(SUBSAMPLE, SUBSAMPLE_VALUES // d))
+
+
 def subsample(X, sample_weight=None):
-    """Canonical rows, of at most about SUBSAMPLE distinct ones that their hashes choose.
+    """Canonical rows, of at most about SUBSAMPLE distinct ones (fewer in wide data) that their hashes choose.
 
     Parameters
     ----------
@@ -158,48 +168,55 @@ def subsample(X, sample_weight=None):
     Returns
     -------
     rows : CanonicalRows
-        Sorted by value.
+        Sorted by value, without `inverse`.
     """
-    rows = _weighted_rows(X, sample_weight)
-    if len(rows) <= SUBSAMPLE:
-        return _join_equal(X, sample_weight, rows)
-    keys = _place_hash(X, sample_weight)[rows]
-    n_smallest = SUBSAMPLE
-    while True:
-        # repeated rows share a key, and count once: look at more rows until there are enough distinct ones
-        n_smallest = min(2 * n_smallest, len(keys))
-        distinct = np.unique(keys[keys <= np.partition(keys, n_smallest - 1)[n_smallest - 1]])
-        if len(distinct) >= SUBSAMPLE:
-            return _join_equal(X, sample_weight, rows[keys <= distinct[SUBSAMPLE - 1]])
-        if n_smallest == len(keys):
-            return canonical_rows(X, sample_weight)
+    n, size = len(X), _subsample_size(X.shape[1])
+    if n <= size:
+        return _join_equal(X, sample_weight, _weighted_rows(X, sample_weight))
+    low, high = column_range(X, sample_weight)
+    inv_span = _inverse_span(low, high)
+    rows, keys = np.empty(0, np.intp), np.empty(0, np.uint64)
+    limit, n_cut = np.uint64(np.iinfo(np.uint64).max), 0
+    for start in range(0, n, SUBSAMPLE):
+        # block by block, for a key of each row would be the largest thing in memory
+        block = slice(start, min(start + SUBSAMPLE, n))
+        own = row_hash(X[block], low, inv_span)
+        near = own <= limit
+        if sample_weight is not None:
+            near &= sample_weight[block] > 0
+        rows, keys = np.append(rows, start + np.flatnonzero(near)), np.append(keys, own[near])
+        if len(keys) > 2 * max(n_cut, size) or block.stop == n:
+            # repeated rows share a key, and count once
+            distinct = np.sort(keys)
+            distinct = distinct[np.append(True, distinct[1:] != distinct[:-1])]
+            if len(distinct) >= size:
+                limit = distinct[size - 1]
+                near = keys <= limit
+                rows, keys = rows[near], keys[near]
+            n_cut = len(keys)
+    if len(distinct) < size:
+        return canonical_rows(X, sample_weight)._replace(inverse=None)
+    return _join_equal(X, sample_weight, rows)
 
 
 def _weighted_median(values, weight):
-    """Lower weighted median of each column: an element of the column, so that differences to it are exact."""
-    medians = np.empty(values.shape[1])
-    middle = (len(values) + 1) // 2 - 1
-    equal = weight.min() == weight.max()
-    for j, column in enumerate(values.T):
-        # columns one by one, side by side in memory: several times faster than along the first axis
-        column = np.ascontiguousarray(column)
-        if equal:
-            medians[j] = np.partition(column, middle)[middle]
-            continue
-        order = np.argsort(column, kind="stable")
-        cumulative = np.cumsum(weight[order])
-        medians[j] = column[order[np.searchsorted(cumulative, 0.5 * cumulative[-1])]]
-    return medians
+    """Lower weighted median: one of the values, so that differences to it are exact."""
+    if weight.min() == weight.max():
+        middle = (len(values) + 1) // 2 - 1
+        return np.partition(values, middle)[middle]
+    order = np.argsort(values, kind="stable")
+    cumulative = np.cumsum(weight[order])
+    return values[order[np.searchsorted(cumulative, 0.5 * cumulative[-1])]]
 
 
-def _widths(distance, weight):
-    """Robust standard deviation of each column from distances to its median: 0 where they are all 0."""
+def _width(distance, weight):
+    """Robust standard deviation from distances to the median: 0 where they are all 0."""
     width = _weighted_median(distance, weight)
-    for j in np.flatnonzero(width == 0):
+    if width == 0:
         # more than half of the column is one value: the others tell the spread, one wild row among them or not
-        away = distance[:, j] > 0
+        away = distance > 0
         if away.any():
-            width[j] = _weighted_median(distance[away, j : j + 1], weight[away])[0]
+            width = _weighted_median(distance[away], weight[away])
     return 1.4826 * width
 
 
@@ -243,10 +260,14 @@ def summarize(X, sample_weight, equivariance):
     if equivariance is not None:
         _check_range(low, high)
     rows = subsample(X, sample_weight)
-    sample = X[rows.index].astype(np.float64)
+    sample = X[rows.index].astype(np.float64, copy=False)
     if equivariance is not None:
-        origin = _weighted_median(sample, rows.weight)
-        width = _widths(np.abs(sample - origin), rows.weight)
+        width = np.empty(d)
+        for j in range(d):
+            # side by side in memory: several times faster than along the first axis
+            values = np.ascontiguousarray(sample[:, j])
+            origin[j] = _weighted_median(values, rows.weight)
+            width[j] = _width(np.abs(values - origin[j]), rows.weight)
         if equivariance == "scalar":
             # a constant column says nothing of the one unit, unless all are constant
             known = width[~constant] if not constant.all() else np.abs(origin)
@@ -271,9 +292,15 @@ def summarize(X, sample_weight, equivariance):
     # unit, so that priors stay proper
     stand_in = variance[known].mean() if equivariance == "scalar" and known.any() else 1.0
     variance = np.where(known, variance, stand_in)
-    sample = (sample - origin) / scale
+    # in place, for in wide data the sample is the largest thing that a fit holds
+    sample -= origin
+    sample /= scale
     if equivariance is not None:
         np.clip(sample, -WINSOR, WINSOR, out=sample)
     sample -= rows.weight @ sample / rows.weight.sum()
-    covariance = (sample.T * rows.weight) @ sample / max(rows.weight.sum() - 1.0, 1.0)
-    return Summary(d, float(total), origin, scale, np.asarray(mean), variance, covariance, constant, len(rows.index))
+    sample *= np.sqrt(rows.weight)[:, None]
+    covariance = sample.T @ sample / max(rows.weight.sum() - 1.0, 1.0)
+    n_distinct = len(rows.index)
+    if n_distinct >= _subsample_size(d):
+        n_distinct = len(X)
+    return Summary(d, float(total), origin, scale, np.asarray(mean), variance, covariance, constant, n_distinct)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import skem
 from skem.families import Gaussian, Poisson
 from skem.starts import INITS
-from skem.summary import SUBSAMPLE, canonical_rows, subsample, summarize
+from skem.summary import LEAST_SUBSAMPLE, SUBSAMPLE, canonical_rows, subsample, summarize
 
 COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
 TOLERANCE = 1e-9
@@ -171,14 +171,23 @@ def test_summary_and_subsample_of_large_data_count_repeated_rows_once():
             one, other = select(X, weight.astype(float)), select(X[index])
             np.testing.assert_array_equal(X[one.index], X[index][other.index])
             np.testing.assert_array_equal(one.weight, other.weight)
-            known = one.inverse >= 0
-            np.testing.assert_array_equal(X[one.index[one.inverse[known]]], X[known])
-            assert not known[weight == 0].any()
+        canonical = canonical_rows(X, weight.astype(float))
+        known = canonical.inverse >= 0
+        np.testing.assert_array_equal(X[canonical.index[canonical.inverse[known]]], X[known])
+        assert not known[weight == 0].any()
         for one, other in zip(
             summarize(X, weight.astype(float), "affine"), summarize(X[index], None, "affine"),
             strict=True,
         ):  # fmt: skip
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_wide_data_have_a_smaller_subsample():
+    X = np.random.default_rng(3).standard_normal((LEAST_SUBSAMPLE + 500, 200))
+    rows = subsample(X)
+    assert len(rows.index) == LEAST_SUBSAMPLE
+    np.testing.assert_array_equal(X[rows.index], X[::-1][subsample(X[::-1]).index])
+    assert summarize(X, None, "columns").n_distinct == len(X)
 
 
 def test_weights_beyond_the_subsample():

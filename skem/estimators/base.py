@@ -244,9 +244,7 @@ class BaseMixture(
         """Turn the best run into attributes: components that own a row first, those without mass left out."""
         state, labels = fit.state, fit.labels
         # owners of rows with weight first, so that a row of weight 0 changes nothing; then owners of other rows
-        carried = labels if source.weight is None else labels[source.weight > 0]
-        owned = np.bincount(carried, minlength=model.n_components) > 0
-        owning = np.bincount(labels, minlength=model.n_components) > 0
+        owned, owning = owners(source, labels, model.n_components)
         massless = (state.n_k <= 0) & ~owning
         order = np.lexsort((~owning, ~owned))
         order = order[~massless[order]]
@@ -258,7 +256,7 @@ class BaseMixture(
         self._warn_unconverged(fit)
         self._publish_parameters(model, state, order, Seen(state.stats, state.n_k, model.total_weight))
         self._n_components_fitted = model.n_components
-        self.labels_ = rank[labels]
+        self.labels_ = renumber(source, labels, rank)
         self.lower_bound_ = float(fit.objective / model.total_weight)
         self.lower_bounds_ = np.asarray(fit.objectives) / model.total_weight
         self.n_iter_ = fit.n_iter
@@ -373,6 +371,48 @@ class BaseMixture(
         return self.predict_proba(X)
 
 
+def owners(source, labels, n_components):
+    """Which components own a row with weight, and which own a row at all.
+
+    Block by block, as `renumber`: NumPy makes 64-bit indices of labels.
+
+    Parameters
+    ----------
+    source : Source
+    labels : int32 ndarray of shape (n,)
+    n_components : int
+
+    Returns
+    -------
+    owned, owning : bool ndarray of shape (n_components,)
+    """
+    owned, owning = np.zeros((2, n_components), dtype=bool)
+    for rows in source.blocks():
+        block = labels[rows]
+        owning[block] = True
+        owned[block if source.weight is None else block[source.weight[rows] > 0]] = True
+    return owned, owning
+
+
+def renumber(source, labels, rank):
+    """Labels with component k called rank[k].
+
+    Parameters
+    ----------
+    source : Source
+    labels : int32 ndarray of shape (n,)
+    rank : int32 ndarray of shape (n_components,)
+
+    Returns
+    -------
+    renumbered : int32 ndarray of shape (n,)
+    """
+    renumbered = np.empty_like(labels)
+    for rows in source.blocks():
+        renumbered[rows] = rank[labels[rows]]
+    return renumbered
+
+
 def label_free_term(n_components, n_occupied):
     """Log of the number of labellings of one partition: log K! / (K - K_occupied)!.
 
@@ -387,4 +427,4 @@ def label_free_term(n_components, n_occupied):
     return float(gammaln(n_components + 1.0) - gammaln(n_components - n_occupied + 1.0))
 
 
-__all__ = ["BaseMixture", "bounded_source", "label_free_term", "whole_density"]
+__all__ = ["BaseMixture", "bounded_source", "label_free_term", "owners", "renumber", "whole_density"]
