@@ -123,7 +123,7 @@ class Source:
                 second = self._second_of_all(shared)
                 score -= 0.5 * float(np.einsum("ij,jl,il->", shared.factor[0], second, shared.factor[0], optimize=True))
             if collect:
-                sums[0]["shared"] = second
+                sums = [{**sums[0], "shared": second}]
         return Pass(score, moved, n_k, family.statistics(n_k, sums[0]) if collect else None)
 
     def _run_one(self, part, *, collect=False, **rows):

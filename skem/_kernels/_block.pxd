@@ -1,7 +1,7 @@
 """One block of rows: load, score, assign, collect."""
 
 from cython cimport floating
-from libc.math cimport fabs, fmax
+from libc.math cimport fabs, fmax, sqrt
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 
@@ -121,6 +121,37 @@ cdef inline void assign_draw(Job *job, Buffers *buf, Py_ssize_t row, int rows) n
     memcpy(s, buf.z, <size_t> job.KP * B * sizeof(double))
 
 
+cdef inline void to_panels(
+    const double *x,           # IN  (d, B)
+    int d, int width, int rows, int B,
+    double *panels,            # OUT (width / 8, rows, 8); columns that fill the last panel are zero
+) noexcept nogil:
+    cdef int j, c, t
+    for j in range(0, width, 8):
+        for t in range(rows):
+            for c in range(8):
+                panels[8 * t + c] = x[<size_t> (j + c) * B + t] if j + c < d else 0.0
+        panels += 8 * rows
+
+
+cdef inline int gather_members(
+    const double *r,           # IN  (rows)
+    int rows,
+    int *members,              # OUT rows that count
+    double *weights,           # OUT their r
+) noexcept nogil:
+    """Rows whose weight a sum with the others can feel: a block of rows below 1e-20 of the largest adds no digit."""
+    cdef int n, count = 0
+    cdef double top = 0.0
+    for n in range(rows):
+        top = fmax(top, r[n])
+    for n in range(rows):
+        members[count] = n
+        weights[count] = r[n]
+        count += r[n] > 1e-20 * top
+    return count
+
+
 cdef inline void collect(Job *job, Buffers *buf, Collector *c, int rows) noexcept nogil:
     cdef int B = job.B, W = job.tiles.width, K = job.K, k, j, t, count, padded
     cdef const double *x
@@ -130,7 +161,6 @@ cdef inline void collect(Job *job, Buffers *buf, Collector *c, int rows) noexcep
     cdef const double *mean
     cdef double *table = buf.table + c.table
     cdef double *at
-    cdef double *gathered = buf.xr + <size_t> job.wide * B
     cdef int *members
     if c.kind == LINEAR:
         f = buf.x + <size_t> c.column * B
@@ -140,14 +170,8 @@ cdef inline void collect(Job *job, Buffers *buf, Collector *c, int rows) noexcep
         return
     x = x_k = buf.x + <size_t> c.column * B
     if c.kind == WIDE:
-        for j in range(0, c.width, 8):
-            for t in range(rows):
-                for k in range(8):
-                    # columns that fill the last panel stay zero
-                    if j + k < c.d:
-                        buf.xr[<size_t> j * rows + 8 * t + k] = x[<size_t> (j + k) * B + t]
-                    else:
-                        buf.xr[<size_t> j * rows + 8 * t + k] = 0.0
+        to_panels(x, c.d, c.width, rows, B, buf.panels)
+    padded = B
     for k in range(K):
         at = table + k * c.table_k
         mean = c.mean + k * c.width
@@ -159,19 +183,16 @@ cdef inline void collect(Job *job, Buffers *buf, Collector *c, int rows) noexcep
             if count == 0:
                 continue
             for t in range(count):
-                buf.lse[t] = buf.w[members[t]]
-            r = buf.lse
+                buf.gathered[t] = buf.w[members[t]]
+            r = buf.gathered
         if c.kind == WIDE:
-            if job.assign == HARD:
-                for j in range(0, c.width, 8):
-                    for t in range(count):
-                        memcpy(gathered + <size_t> j * count + 8 * t,
-                               buf.xr + <size_t> j * rows + 8 * members[t], 8 * sizeof(double))
-                job.tiles.wide_sums(gathered, count, c.width, mean, r, buf.z, buf.rz, at, at + c.width)
-            else:
-                job.tiles.wide_sums(buf.xr, rows, c.width, mean, r, buf.z, buf.rz, at, at + c.width)
+            if job.assign != HARD:
+                members = buf.order
+                count = gather_members(r, rows, members, buf.gathered)
+            for t in range(count):
+                buf.gathered[t] = sqrt(buf.gathered[t])
+            job.tiles.wide_sums(buf.panels, rows, members, count, c.width, mean, buf.gathered, buf.z, at, at + c.width)
             continue
-        padded = B
         if job.assign == HARD:
             padded = (count + W - 1) // W * W
             for j in range(c.width):
@@ -180,7 +201,7 @@ cdef inline void collect(Job *job, Buffers *buf, Collector *c, int rows) noexcep
                 for t in range(count, padded):
                     buf.z[j * padded + t] = 0.0
             for t in range(count, padded):
-                buf.lse[t] = 0.0
+                buf.gathered[t] = 0.0
             x_k = buf.z
         if c.kind == FULL:
             job.tiles.full_sums(x_k, c.width, mean, r, at, at + c.width * W, padded)
@@ -241,7 +262,7 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
         # a draw counts its own n_k: the soft ones go to a spare place
         buf.sums[0] += job.tiles.assign_soft(
             buf.s, job.K, NULL if job.weight == NULL and rows == B else buf.w, B,
-            NULL if job.lse == NULL else buf.lse, buf.table if job.assign == SOFT else buf.rz,
+            NULL if job.lse == NULL else buf.lse, buf.table if job.assign == SOFT else buf.spare,
         )
         if job.resp != NULL:
             for n in range(rows):

@@ -71,8 +71,9 @@ cdef struct Buffers:
     double *lse
     double *index
     double *z
-    double *rz
-    double *xr                     # (B, width) row-major for wide collectors, twice: all rows, one component's
+    double *spare                  # (KP, W) sums of soft assignments that a draw does not keep
+    double *panels                 # (width / 8, B, 8) for wide collectors
+    double *gathered               # (B) weights of a component's own rows
     double *table
     double *sums
     int *order                     # rows of the block sorted by label
@@ -102,7 +103,7 @@ cdef inline size_t align_doubles(size_t n) noexcept nogil:
 
 cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     cdef size_t B = job.B
-    cdef size_t sizes[11]
+    cdef size_t sizes[12]
     cdef size_t total = 8, i
     cdef double *p
     sizes[0] = align_doubles((job.d + 4) * B)
@@ -112,11 +113,12 @@ cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     sizes[4] = B
     sizes[5] = B
     sizes[6] = align_doubles(job.z_size)
-    sizes[7] = align_doubles(job.z_size)
-    sizes[8] = align_doubles(2 * job.wide * B)
+    sizes[7] = align_doubles(job.KP * job.tiles.width)
+    sizes[8] = align_doubles(job.wide * B)
     sizes[9] = align_doubles(job.table_size)
     sizes[10] = align_doubles(job.sums_size)
-    for i in range(11):
+    sizes[11] = B
+    for i in range(12):
         total += sizes[i]
     buf.all = <double *> calloc(total, sizeof(double))
     buf.order = <int *> malloc((B + job.KP + 1) * sizeof(int))
@@ -133,9 +135,10 @@ cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     buf.lse = buf.w + sizes[3]
     buf.index = buf.lse + sizes[4]
     buf.z = buf.index + sizes[5]
-    buf.rz = buf.z + sizes[6]
-    buf.xr = buf.rz + sizes[7]
-    buf.table = buf.xr + sizes[8]
+    buf.spare = buf.z + sizes[6]
+    buf.panels = buf.spare + sizes[7]
+    buf.gathered = buf.panels + sizes[8]
+    buf.table = buf.gathered + sizes[11]
     buf.sums = buf.table + sizes[9]
     return 1
 

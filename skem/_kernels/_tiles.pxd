@@ -24,8 +24,8 @@ cdef extern from "dispatch.h" nogil:
                           double *first, double *second, int B) noexcept nogil
         void (*diag_sums)(const double *X, int D, const double *m, const double *r,
                           double *first, double *second, int B) noexcept nogil
-        void (*wide_sums)(const double *x, int rows, int D, const double *m, const double *r,
-                          double *z, double *rz, double *first, double *second) noexcept nogil
+        void (*wide_sums)(const double *x, int rows, const int *members, int count, int D, const double *m,
+                          const double *root, double *y, double *first, double *second) noexcept nogil
         void (*features)(int map, const double *X, int d, double *F, int B) noexcept nogil
         double (*lane_sum)(const double *p) noexcept nogil
 

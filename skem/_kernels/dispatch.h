@@ -24,8 +24,8 @@ typedef struct {
     void (*linear_sums)(const double *F, int M, const double *R, int K, double *table, int B);
     void (*full_sums)(const double *X, int D, const double *m, const double *r, double *first, double *second, int B);
     void (*diag_sums)(const double *X, int D, const double *m, const double *r, double *first, double *second, int B);
-    void (*wide_sums)(const double *x, int rows, int D, const double *m, const double *r, double *z, double *rz,
-                      double *first, double *second);
+    void (*wide_sums)(const double *x, int rows, const int *members, int count, int D, const double *m,
+                      const double *root, double *y, double *first, double *second);
     void (*features)(int map, const double *X, int d, double *F, int B);
     double (*lane_sum)(const double *p);
 } tile_set;

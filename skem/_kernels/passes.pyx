@@ -230,7 +230,6 @@ cdef class Prepared:
         job.table_size = job.KP * tiles.width
         job.sums_size = 2 + K
         job.z_size = max(<size_t> 4 * tiles.width * d, <size_t> job.KP * job.B if job.assign == DRAW else 0)
-        job.z_size = max(job.z_size, <size_t> job.KP * tiles.width)
         work = 20.0 * K
         for spec, column, width in scorers:
             _add_scorer(job, spec, column, width, self.keep)
@@ -272,9 +271,10 @@ cdef class Prepared:
         if scores is not None:
             job.scores = &scores[0, 0]
 
-        # A chunk holds at most about 5e7 operations, so that no slice keeps a signal waiting; its size depends on
-        # the work alone, never on the threads, for the sums to have the same bits.
-        job.chunk_rows = <Py_ssize_t> min(<double> CHUNK_ROWS, max(1.0, 1e8 / work))
+        # A chunk holds at most some tens of milliseconds' work, so that no slice keeps a signal waiting, and wide
+        # ones not much less, since their sums are long; its size depends on the work alone, never on the threads,
+        # for the sums to have the same bits.
+        job.chunk_rows = <Py_ssize_t> min(<double> CHUNK_ROWS, max(1.0, 1.5e9 / work))
         job.chunk_rows = max(<Py_ssize_t> job.B, job.chunk_rows // job.B * job.B)
         self.n_threads = min(n_threads or max_threads(), (job.n + job.chunk_rows - 1) // job.chunk_rows)
         if job.n * work < 2e6:

@@ -390,13 +390,13 @@ static void T(diag_sums)(const double *X, int D, const double *m, const double *
     }
 }
 
-/* Wide data, columns in vector lanes: x, z and rz are panels of 8 columns, (D / 8, rows, 8), so that a panel's rows
- * lie side by side whatever D is. One tile: 8 rows of the second moments by `panels` x 8 columns. */
-static ALWAYS_INLINE void T(wide_tile)(const int panels, const double *rz, const double *z, int rows, int D, double *t)
+/* Wide data, columns in vector lanes: x and y are panels of 8 columns, (D / 8, rows, 8), so that a panel's rows lie
+ * side by side whatever D is. One tile: 8 rows of the second moments by `panels` x 8 columns. */
+static ALWAYS_INLINE void T(wide_tile)(const int panels, const double *yi, const double *yj, int rows, int D, double *t)
 {
     enum { ROWS = W == 8 ? 8 : 4, VECTORS = 8 / W };
     UNROLL for (int half = 0; half < 8; half += ROWS) {
-        const double *p = rz + half, *q = z;
+        const double *p = yi + half, *q = yj;
         V a[ROWS][3 * VECTORS];
         UNROLL for (int c = 0; c < ROWS; c++)
             UNROLL for (int v = 0; v < panels * VECTORS; v++) a[c][v] = ZERO;
@@ -411,29 +411,30 @@ static ALWAYS_INLINE void T(wide_tile)(const int panels, const double *rz, const
     }
 }
 
-/* first (D) += sum r z, second (D x D) += sum r z z' on and below the diagonal, z = x - m; plain numbers. z is
- * scratch of the shape of x, rz of one panel. */
-static void T(wide_sums)(const double *x, int rows, int D, const double *m, const double *r, double *z, double *rz,
-                         double *first, double *second)
+/* first (D) += sum r z, second (D x D) += sum r z z' on and below the diagonal, over `count` members of the block's
+ * rows, z = x - m; plain numbers. root holds sqrt(r) of the members: with y = sqrt(r) z one array serves both sides of
+ * the products. y is scratch of the shape of x. */
+static void T(wide_sums)(const double *x, int rows, const int *members, int count, int D, const double *m,
+                         const double *root, double *y, double *first, double *second)
 {
     for (int i = 0; i < D; i += 8, second += 8 * D) {
-        double *zi = z + (size_t)i * rows;
+        const double *xi = x + (size_t)i * rows;
+        double *yi = y + (size_t)i * count;
         for (int v = 0; v < 8; v += W) {
             V sum = ZERO, centre = CAT(m + i + v);
-            for (int n = 0; n < rows; n++) {
-                V a = CAT(x + (size_t)i * rows + 8 * n + v) - centre, b = a * r[n];
-                AT(zi + 8 * n + v) = a;
-                AT(rz + 8 * n + v) = b;
-                sum += b;
+            for (int n = 0; n < count; n++) {
+                V a = (CAT(xi + 8 * members[n] + v) - centre) * root[n];
+                AT(yi + 8 * n + v) = a;
+                sum += a * root[n];
             }
             AT(first + i + v) += sum;
         }
         int j = 0;
 #if W == 8
-        for (; j + 16 <= i; j += 24) T(wide_tile)(3, rz, z + (size_t)j * rows, rows, D, second + j);
-        if (j + 8 <= i) T(wide_tile)(2, rz, z + (size_t)j * rows, rows, D, second + j), j += 16;
+        for (; j + 16 <= i; j += 24) T(wide_tile)(3, yi, y + (size_t)j * count, count, D, second + j);
+        if (j + 8 <= i) T(wide_tile)(2, yi, y + (size_t)j * count, count, D, second + j), j += 16;
 #endif
-        for (; j <= i; j += 8) T(wide_tile)(1, rz, z + (size_t)j * rows, rows, D, second + j);
+        for (; j <= i; j += 8) T(wide_tile)(1, yi, y + (size_t)j * count, count, D, second + j);
     }
 }
 
