@@ -92,7 +92,7 @@ class Source:
         weighted : bool, default=True
             Whether rows carry their weights; responsibilities are asked for without.
         **rows : dict
-            Row state and outputs, see `skem._kernels.passes.run_pass`.
+            Row state and outputs, see `skem._kernels.passes.run_pass`. `scores` lack what all components share.
 
         Returns
         -------
@@ -118,7 +118,9 @@ class Source:
             assign=assign, sample_weight=weight, **rows,
         )  # fmt: skip
         if shared is not None:
-            self._add_shared(shared, rows.get("lse"), rows.get("scores"))
+            if rows.get("lse") is not None:
+                # scores are left as they are: far out the shared term would drown what tells components apart
+                rows["lse"] += self._shared_term(shared)
             if collect or not rows:
                 second = self._second_of_all(shared)
                 score -= 0.5 * float(np.einsum("ij,jl,il->", shared.factor[0], second, shared.factor[0], optimize=True))
@@ -145,16 +147,11 @@ class Source:
             self._total_second[columns, rows] = self._total_second[rows, columns]
         return self._total_second
 
-    def _add_shared(self, shared, lse, scores):
-        """Add to the rows' densities and scores what a pass left out."""
-        if lse is None and scores is None:
-            return
+    def _shared_term(self, shared):
+        """What a pass left out of each row's density."""
         term = np.empty(len(self))
         self._run_one(shared, lse=term)
-        if lse is not None:
-            lse += term
-        if scores is not None:
-            scores += term[:, None]
+        return term
 
     def _run_in_python(self, log_weights, theta, collect, assign, weight, rows):
         """The same pass for a family whose features, and perhaps densities, are NumPy code."""
