@@ -9,8 +9,7 @@ import numbers
 import numpy as np
 
 from skem._compat import check_numbers
-from skem._kernels.parts import Centred, Linear
-from skem._kernels.passes import run_pass
+from skem._kernels.nearest import assign_nearest
 from skem._kernels.seeding import kmeans_plusplus
 from skem.summary import subsample
 from skem.weights import safe_log
@@ -18,19 +17,9 @@ from skem.weights import safe_log
 INITS = ("k-means", "k-means++", "random")
 # Lloyd iterations of the "k-means" start: it only has to be near.
 LLOYD_ITERATIONS = 20
-# Squared norm of a centre (in units of the data's spread) up to which <x, m> - |m|^2 / 2 keeps its digits.
-LINEAR_REACH = 1e4
 
 
-def _nearest(centers):
-    """Scorer and offsets whose best score is the nearest centre."""
-    norms = (centers**2).sum(axis=1)
-    if norms.max() <= LINEAR_REACH:
-        return Linear("x", centers), -0.5 * norms
-    return Centred("diag", centers, np.ones_like(centers)), np.zeros(len(centers))
-
-
-def lloyd(X, sample_weight, centers, origin, scale, max_iter, tol=0.0, n_threads=0):
+def lloyd(X, sample_weight, centers, origin, scale, max_iter):
     """Lloyd's k-means from given centres.
 
     Parameters
@@ -41,43 +30,22 @@ def lloyd(X, sample_weight, centers, origin, scale, max_iter, tol=0.0, n_threads
         In the coordinates (x - origin) / scale.
     origin, scale : ndarray of shape (d,)
     max_iter : int
-    tol : float, default=0.0
-        Stop when the squared movement of all centres together is at most this.
 
     Returns
     -------
     centers : ndarray of shape (n_clusters, d)
     labels : int32 ndarray of shape (n,)
         Nearest of the returned centres.
-    n_iter : int
-    converged : bool
-        Whether the labels had come to rest, rather than the centres within `tol`.
     """
-    n_clusters, d = centers.shape
     labels = np.full(X.shape[0], -1, dtype=np.int32)
-    collector = Linear("x")
-
-    def assign(collectors):
-        scorer, offset = _nearest(centers)
-        return run_pass(
-            X, origin, scale, n_clusters, offset, [(scorer, 0, d)], collectors, assign="hard",
-            sample_weight=sample_weight, labels_in=labels, labels=labels, n_threads=n_threads,
-        )  # fmt: skip
-
-    n_iter = 0
-    while True:
-        last = n_iter >= max_iter
-        _, moved, n_k, sums = assign([] if last else [(collector, 0, d)])
-        if moved == 0 or last:
+    for left in range(max_iter, -1, -1):
+        n_moved, _, mass, sums = assign_nearest(
+            X, origin, scale, centers, labels, sample_weight=sample_weight, collect=left > 0
+        )
+        if n_moved == 0 or left == 0:
             break
-        n_iter += 1
-        new = np.where(n_k[:, None] > 0, sums[0]["features"] / np.where(n_k > 0, n_k, 1.0)[:, None], centers)
-        shift = float(((new - centers) ** 2).sum())
-        centers = new
-        if 0 < shift <= tol:
-            assign([])
-            break
-    return centers, labels, n_iter, moved == 0
+        centers = np.where(mass[:, None] > 0, sums / np.where(mass > 0, mass, 1.0)[:, None], centers)
+    return centers, labels
 
 
 def choose_seeds(Z, weight, n_components, init, rng):

@@ -396,7 +396,6 @@ def assign_nearest(
     X : ndarray of shape (n, d), float32 or float64, any strides
         Rows in user's units; (x - origin) / scale is what the centres are compared with.
     origin, scale : ndarray of shape (d,)
-        The scale is a power of two.
     centers : ndarray of shape (n_clusters, d)
     labels : int32 ndarray of shape (n,)
         Old labels in, -1 where there is none; new ones out, the first of equally near centres.

@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skem._compat import check_sample_weight
+from skem._kernels.seeding import column_range
 from skem.engine import Source
 from skem.weights import safe_log
 
@@ -39,7 +40,8 @@ class DrawnIn:
         self.origin = summary.origin
         unit = np.frexp(summary.scale)[1]
         # halves, since the difference of two finite numbers may overflow
-        reach = np.maximum(np.abs(X.max(axis=0) / 2 - self.origin / 2), np.abs(X.min(axis=0) / 2 - self.origin / 2))
+        low, high = column_range(X, None)
+        reach = np.maximum(np.abs(high / 2 - self.origin / 2), np.abs(low / 2 - self.origin / 2))
         if (np.frexp(reach)[1] - unit).max() < FAR:
             self.rows = self.halvings = np.zeros(0, dtype=np.intp)
             return
