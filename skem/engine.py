@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skem._kernels.ascent import ascend, spread
 from skem._kernels.parts import Linear
-from skem._kernels.passes import run_pass, set_thread_cap
+from skem._kernels.passes import Prepared, run_pass, set_thread_cap
 from skem.suffstats import SuffStats
 
 # Rows handed to NumPy at a time where a family computes features or base measures itself.
@@ -98,35 +99,81 @@ class Source:
         -------
         result : Pass
         """
-        family, summary = self.family, self.family.summary_
+        family = self.family
         weight = self.weight if weighted else None
         log_weights = np.ascontiguousarray(log_weights, dtype=np.float64)
-        n_components = len(log_weights)
         if hasattr(family, "features"):
             return self._run_in_python(log_weights, theta, collect, assign, weight, rows)
-        d = self.X.shape[1]
-        scorers, collectors, shared = [], [], None
-        if theta is not None:
-            part = family.scorer(theta)
-            shared = getattr(part, "shared", None)
-            scorers.append((part, 0, d))
-            log_weights = log_weights + part.offset
-        if collect:
-            collectors.append((collector or family.collector(theta, part, assign), 0, d))
-        score, moved, n_k, sums = run_pass(
-            self.X, summary.origin, summary.scale, n_components, log_weights, scorers, collectors,
-            assign=assign, sample_weight=weight, **rows,
-        )  # fmt: skip
+        part = None if theta is None else family.scorer(theta)
+        collectors = [collector or family.collector(theta, part, assign)] if collect else []
+        prepared = self._prepare(log_weights, part, collectors, assign=assign, sample_weight=weight, **rows)
+        score, moved, n_k, sums = prepared.once()
+        shared, second = getattr(part, "shared", None), None
         if shared is not None:
             if rows.get("lse") is not None:
                 # scores are left as they are: far out the shared term would drown what tells components apart
                 rows["lse"] += self._shared_term(shared)
             if collect or not rows:
                 second = self._second_of_all(shared)
-                score -= 0.5 * float(np.einsum("ij,jl,il->", shared.factor[0], second, shared.factor[0], optimize=True))
-            if collect:
-                sums = [{**sums[0], "shared": second}]
-        return Pass(score, moved, n_k, family.statistics(n_k, sums[0]) if collect else None)
+                score -= 0.5 * spread(shared.factor, second)
+        return self._pass(score, moved, n_k, sums, second)
+
+    def _prepare(self, log_weights, part, collectors, **rows):
+        """Set a pass up."""
+        summary, d = self.family.summary_, self.X.shape[1]
+        scorers = []
+        if part is not None:
+            scorers.append((part, 0, d))
+            log_weights = log_weights + part.offset
+        return Prepared(
+            self.X, summary.origin, summary.scale, len(log_weights), log_weights, scorers,
+            [(collector, 0, d) for collector in collectors], **rows,
+        )  # fmt: skip
+
+    def _pass(self, score, moved, n_k, sums, second):
+        """What a pass brings back, from its flat sums and the shared second moments (or None)."""
+        if not sums:
+            return Pass(score, moved, n_k, None)
+        if second is not None:
+            sums[0]["shared"] = second
+        return Pass(score, moved, n_k, self.family.statistics(n_k, sums[0]))
+
+    def ascend(self, step, log_weights, theta, *, convergence, constant, max_updates, labels):
+        """Alternate passes and maximum-likelihood updates, compiled, until they end or the step declines.
+
+        Parameters
+        ----------
+        step : skem._kernels.ascent.Step
+        log_weights : ndarray of shape (n_components,)
+        theta : Parameters
+            Where to start.
+        convergence : Convergence
+            Judges every pass.
+        constant : float
+            What the objective adds to the score of a pass.
+        max_updates : int
+        labels : int32 ndarray of shape (n,)
+            Written where the last pass is the one after `max_updates`.
+
+        Returns
+        -------
+        objectives : list of float
+            One a pass.
+        converged : bool
+        before : Pass or None
+            What the last pass had its parameters from; None where it is still the start.
+        last : Pass or None
+            The last pass, if the step has declined to go on from it; None where the run is over.
+        """
+        part = self.family.scorer(theta)
+        shared = getattr(part, "shared", None)
+        second = None if shared is None else self._second_of_all(shared)
+        step.share(second, shared and shared.factor)
+        collectors = [self.family.collector(theta, part, "soft")]
+        prepared = self._prepare(log_weights, part, collectors, sample_weight=self.weight)
+        objectives, converged, ended, before = ascend(prepared, step, convergence, constant, max_updates, labels)
+        last = None if ended else self._pass(*prepared.results(), second)
+        return objectives, converged, before and self._pass(*before, second), last
 
     def _run_one(self, part, *, collect=False, **rows):
         """A pass with one component, for a part that all components share."""

@@ -3,10 +3,8 @@
 import numpy as np
 from scipy.special import betaln, digamma, gammaln, xlogy
 
+from skem._kernels.ascent import LOG_ZERO, log_share
 from skem.suffstats import SuffStats
-
-# The logarithm of a weight of zero: finite, since 0 x inf is nan, and far below any other.
-LOG_ZERO = -1e4
 
 
 def safe_log(weights):
@@ -43,7 +41,7 @@ class DirichletWeights:
 
     def mle(self, n_k):
         """Log of the maximum-likelihood weights."""
-        return safe_log(_share(n_k))
+        return log_share(n_k)
 
     def mode(self, posterior):
         """Log of the posterior mode; where alpha < 1 would leave the interior, the weight is zero."""
@@ -100,7 +98,7 @@ class StickBreakingWeights:
 
     def mle(self, n_k):
         """Log of the maximum-likelihood weights."""
-        return safe_log(_share(n_k))
+        return log_share(n_k)
 
     def mode(self, posterior):
         """Log of the weights at the mode of the sticks."""
@@ -145,3 +143,5 @@ class StickBreakingWeights:
 
 
 WEIGHT_PRIORS = {"dirichlet": DirichletWeights, "dirichlet_process": StickBreakingWeights}
+
+__all__ = ["LOG_ZERO", "WEIGHT_PRIORS", "DirichletWeights", "StickBreakingWeights", "safe_log"]

@@ -1,11 +1,11 @@
 """The one door to LAPACK: scipy's Cython interface, in row-major terms and plain ints.
 
 LAPACK is column-major, so it sees the transpose of what is stored here: a lower triangle by rows is
-its upper triangle by columns, and both routines below keep to that triangle. The other half is left
+its upper triangle by columns, and the routines below keep to that triangle. The other half is left
 as it is. A scipy whose LAPACK counts in 64 bits needs a conversion in this file and nowhere else.
 """
 
-from scipy.linalg.cython_lapack cimport dpotrf, dtrtri
+from scipy.linalg.cython_lapack cimport dlauum, dpotrf, dtrtri
 
 
 cdef inline int cholesky_lower(int d, double *a) noexcept nogil:
@@ -22,4 +22,12 @@ cdef inline int invert_lower(int d, double *a) noexcept nogil:
     cdef char uplo = b"U"
     cdef char diag = b"N"
     dtrtri(&uplo, &diag, &d, a, &d, &info)
+    return info
+
+
+cdef inline int gram_lower(int d, double *a) noexcept nogil:
+    """Overwrite the lower triangle of `a` (d, d), L, by that of L^T L."""
+    cdef int info = 0
+    cdef char uplo = b"U"
+    dlauum(&uplo, &d, a, &d, &info)
     return info

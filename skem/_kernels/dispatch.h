@@ -33,7 +33,7 @@ typedef struct {
 #define SKEM_TILES "tiles.h"
 #include "every_isa.h"
 
-static const tile_set *select_tiles(void)
+static inline const tile_set *select_tiles(void)
 {
 #if defined(SKEM_X86_DISPATCH)
     if (simd_level() == 2) return &avx512_tiles;

@@ -59,7 +59,7 @@ cdef void _invert_loop(
         a[i * d + i] = pivot
 
 
-cdef bint _work(
+cdef bint factorize(
     Py_ssize_t d,              # IN
     const double *matrix,      # IN (d, d), the lower triangle is read
     bint decompose,            # IN replace the matrix by its Cholesky factor
@@ -99,6 +99,21 @@ cdef bint _work(
     return ok
 
 
+cdef void gram(Py_ssize_t d, const double *factor, double *product) noexcept nogil:
+    cdef Py_ssize_t i, j, m
+    if d > FEW_TO_INVERT:
+        memcpy(product, factor, d * d * sizeof(double))
+        lapack.gram_lower(<int> d, product)
+        return
+    for i in range(d):
+        for j in range(i + 1):
+            product[i * d + j] = 0
+    for m in range(d):
+        for i in range(m + 1):
+            for j in range(i + 1):
+                product[i * d + j] += factor[m * d + i] * factor[m * d + j]
+
+
 cdef _work_all(
     const double[:, :, ::1] matrices,  # IN (n, d, d)
     bint decompose,                    # IN
@@ -115,7 +130,7 @@ cdef _work_all(
         stop = min(start + slice_size, n)
         with nogil:
             for k in range(start, stop):
-                ok[k] = _work(
+                ok[k] = factorize(
                     d, &matrices[k, 0, 0], decompose, invert, &factors[k, 0, 0],
                     &log_det[k] if wants_log_det else NULL,
                 )

@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 
 from skem._kernels.parts import Centred, Linear
 
+_Results = tuple[float, int, NDArray[np.float64], list[Mapping[str, NDArray[np.float64]]]]
+
 simd_width: int
 has_openmp: bool
 ASSIGNMENTS: dict[str, int]
@@ -16,7 +18,12 @@ def max_threads() -> int: ...
 
 class Prepared:
     def __init__(self, *args: Any, **named: Any) -> None: ...
-    def results(self) -> tuple[float, int, NDArray[np.float64], list[Mapping[str, NDArray[np.float64]]]]: ...
+    def once(self) -> _Results: ...
+    def results(
+        self,
+        sums: NDArray[np.float64] | None = ...,
+        means: Sequence[NDArray[np.float64] | None] | None = ...,
+    ) -> _Results: ...
 
 def run_pass(
     X: NDArray[np.floating],
@@ -39,4 +46,4 @@ def run_pass(
     resp: NDArray[np.float64] | None = ...,
     scores: NDArray[np.float64] | None = ...,
     n_threads: int = ...,
-) -> tuple[float, int, NDArray[np.float64], list[Mapping[str, NDArray[np.float64]]]]: ...
+) -> _Results: ...

@@ -326,17 +326,23 @@ cdef class Prepared:
             memcpy(<double *> sc.factor, factor, job.K * <size_t> sc.d * sizeof(double))
         memcpy(self.log_weights, log_weights, job.K * sizeof(double))
 
-    def results(self):
-        """What `run_pass` returns."""
+    def once(self):
+        """Run, and return what `run_pass` returns."""
+        self.run()
+        return self.results()
+
+    def results(self, sums=None, means=None):
+        """What `run_pass` returns, of this pass or of copies of its sums and means."""
         cdef int K = self.job.K
         cdef Py_ssize_t length, at = 2 + K
+        sums = self.sums if sums is None else sums
         results = []
-        for i, mean in enumerate(self.means):
+        for i, mean in enumerate(self.means if means is None else means):
             length = self.job.collectors[i].sums_k * K
-            features = self.sums[at:at + length].reshape(K, -1)
+            features = sums[at:at + length].reshape(K, -1)
             results.append({"features": features} if mean is None else {"features": features, "mean": mean})
             at += length
-        return self.sums[0], int(self.sums[1]), self.sums[2:2 + K], results
+        return sums[0], int(sums[1]), sums[2:2 + K], results
 
 
 def run_pass(*args, **named):
@@ -379,6 +385,4 @@ def run_pass(*args, **named):
         For each collector {"features"}: sums of r T(x) of shape (n_components, m). A `Centred` one has T(z) of
         z = x - mean and adds {"mean"}: [z, z_i z_j for j <= i], or [z, z^2] for "diag".
     """
-    pass_ = Prepared(*args, **named)
-    pass_.run()
-    return pass_.results()
+    return Prepared(*args, **named).once()

@@ -35,6 +35,10 @@ class SklearnGaussian(Gaussian):
         """Maximum likelihood with the regulariser added to covariances."""
         return super().mle(self.regularize(stats), theta)
 
+    def mle_step(self, n_components):
+        """None where a regulariser is added, which the compiled step does not know."""
+        return super().mle_step(n_components) if self.reg_covar == 0 else None
+
     # -- the prior -------------------------------------------------------------------------------
 
     def set_prior(self, mean, kappa, nu, scatter):

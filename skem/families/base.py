@@ -102,6 +102,16 @@ class Family(BaseEstimator):
         """Sufficient statistics from the sums of a pass."""
         return SuffStats({"n": n_k, "total": sums["features"]})
 
+    def mle_step(self, n_components):
+        """`statistics`, `mle` and `scorer` in one compiled step with the same results, or None where there is none.
+
+        A family that changes one of the three changes this verb as well.
+
+        Returns
+        -------
+        step : skem._kernels.ascent.Step or None
+        """
+
     def log_base_measure(self, X):
         """Log h(x) of each row of X (user's units): ndarray of shape (n,), or a number where all are equal."""
         return 0.0

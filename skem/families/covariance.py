@@ -7,10 +7,9 @@ diagonal structures keep its diagonal. A structure knows shapes and normalising 
 import numpy as np
 from scipy.special import digamma, gammaln, multigammaln
 
+from skem._kernels.gaussian import EIGENVALUE_FLOOR, constrain
 from skem._kernels.linalg import precision_factor, triangular_inverse
 
-# Eigenvalues of D^-1/2 Sigma D^-1/2, D the diagonal of the data's variance, are held at or above this.
-EIGENVALUE_FLOOR = 1e-9
 # Relative eigenvalues of a scatter below this are rounding.
 ROUNDING = 1e-14
 LOG_2 = np.log(2.0)
@@ -89,15 +88,12 @@ class Full:
 
     def constrain(self, covariance, variance):
         """Factors, log |F| and flags of covariances whose relative eigenvalues are held above the floor."""
-        scale = np.sqrt(variance)
-        relative = np.ascontiguousarray(covariance / (scale[:, None] * scale))
-        factor, log_det, ok = precision_factor(relative)
-        log_det = np.array(log_det)
-        # the trace of the inverse bounds its largest eigenvalue: an eigendecomposition is rarely needed
-        flags = ~np.asarray(ok, dtype=bool) | ~((factor**2).sum(axis=(1, 2)) <= 1.0 / EIGENVALUE_FLOOR)
+        factor, log_det, flags = constrain("full", covariance, variance)
         for k in np.flatnonzero(flags):
-            factor[k], log_det[k], flags[k] = _held_factor(relative[k], EIGENVALUE_FLOOR)
-        return factor / scale, -0.5 * log_det - np.log(scale).sum(), flags
+            scale = np.sqrt(variance)
+            root, volume, flags[k] = _held_factor(covariance[k] / (scale[:, None] * scale), EIGENVALUE_FLOOR)
+            factor[k], log_det[k] = root / scale, -0.5 * volume - np.log(scale).sum()
+        return factor, log_det, flags
 
     def is_proper(self, covariance):
         """Whether covariances are finite, symmetric and positive definite, whatever the units of the columns."""
@@ -278,10 +274,7 @@ class Diag(Full):
         return variance
 
     def constrain(self, covariance, variance):
-        floor = EIGENVALUE_FLOOR * variance
-        flags = (covariance < floor).any(axis=1)
-        factor = 1.0 / np.sqrt(np.maximum(covariance, floor))
-        return factor, np.log(factor).sum(axis=1), flags
+        return constrain(self.name, covariance, variance)
 
     def is_proper(self, covariance):
         return bool((np.isfinite(covariance) & (covariance > 0)).all())
@@ -350,11 +343,6 @@ class Spherical(Diag):
 
     def diagonal(self, variance):
         return variance.mean()
-
-    def constrain(self, covariance, variance):
-        floor = EIGENVALUE_FLOOR * variance.mean()
-        factor = 1.0 / np.sqrt(np.maximum(covariance, floor))
-        return factor, len(variance) * np.log(factor), covariance < floor
 
     def factorize(self, scatter):
         return 1.0 / np.sqrt(scatter), np.log(scatter)

@@ -1,12 +1,12 @@
 """Multivariate Gaussian components."""
 
 import numbers
-from functools import cache
 
 import numpy as np
 from scipy.special import gammaln
 
 from skem._compat import Interval, StrOptions, check_numbers
+from skem._kernels.gaussian import MaximumLikelihood, moments, natural
 from skem._kernels.parts import Centred, Linear
 from skem.families.base import Family, Parameters
 from skem.families.covariance import STRUCTURES
@@ -21,12 +21,8 @@ LINEAR_REACH = 1e-11 / np.finfo(np.float64).eps
 LINEAR_COLUMNS = 32
 # From this many columns gathering a component's rows costs less than the products of pairs that it saves.
 GATHER_COLUMNS = 4
-
-
-@cache
-def lower_triangle(d):
-    """Row and column numbers of the lower triangle, in the order of the feature map "x_pairs"."""
-    return np.tril_indices(d)
+# An update of more operations than this would keep a signal waiting; the Python around it no longer counts.
+STEP_FLOPS = 1e8
 
 
 class Gaussian(Family):
@@ -154,45 +150,29 @@ class Gaussian(Family):
             raise ValueError(f"covariance_prior must be {structure.proper}")
         return structure.from_user(given, summary.scale)
 
+    @property
+    def _feature_map(self):
+        """T(x) of the linear pass; None where that is never taken."""
+        if self._structure.name == "full" and self.summary_.n_features >= LINEAR_COLUMNS:
+            return None
+        return {"full": "x_pairs", "tied": "x", "diag": "x_squares", "spherical": "x_norm"}[self._structure.name]
+
     def scorer(self, theta):
         mean, factor = theta.mean, theta.factor
         structure, d = self._structure, mean.shape[1]
-        offset = np.broadcast_to(theta.offset, (len(mean),))
-        if structure.name != "full" or d < LINEAR_COLUMNS:
-            squared = (structure.whiten(factor, mean) ** 2).sum(axis=1)
-            linear = self._linear(mean, factor, offset - 0.5 * squared, squared.max())
-            if linear is not None:
-                return linear
+        offset = np.ascontiguousarray(np.broadcast_to(theta.offset, (len(mean),)))
+        if self._feature_map is not None:
+            variance = self.summary_.variance
+            weights, constant = natural(structure.name, mean, factor, offset, variance, LINEAR_REACH)
+            if weights is not None:
+                # x'Px of a tied P is the same for all components: its sum over the rows needs their second moments, once
+                shared = Centred("full", np.zeros((1, d)), factor[None]) if structure.name == "tied" else None
+                return Linear(self._feature_map, weights, constant, shared)
         if structure.name == "tied":
             factor = factor[None]
         elif structure.name == "spherical":
             factor = np.repeat(factor[:, None], d, axis=1)
         return Centred(structure.collect, mean, factor, offset)
-
-    def _linear(self, mean, factor, offset, reach):
-        """Natural parameters, or None where their products would cancel too many digits away."""
-        structure, d = self._structure, mean.shape[1]
-        if reach > LINEAR_REACH:
-            return None
-        if structure.name == "diag":
-            precision = factor**2
-            return Linear("x_squares", np.hstack([precision * mean, -0.5 * precision]), offset)
-        if structure.name == "spherical":
-            precision = factor[:, None] ** 2
-            return Linear("x_norm", np.hstack([precision * mean, -0.5 * precision]), offset)
-        precision = np.swapaxes(factor, -1, -2) @ factor
-        # in a flat component entries of the precision are huge though the distance of its mean may be small
-        size = np.sqrt(mean**2 + self.summary_.variance)
-        if ((np.abs(precision) @ size[:, :, None])[:, :, 0] * size).sum(axis=1).max() > LINEAR_REACH:
-            return None
-        if structure.name == "tied":
-            # x'Px is the same for all components: its sum over the rows needs their second moments, once
-            return Linear("x", mean @ precision, offset, Centred("full", np.zeros((1, d)), factor[None]))
-        rows, columns = lower_triangle(d)
-        pairs = -precision[:, rows, columns]
-        pairs[:, rows == columns] *= 0.5
-        linear = np.einsum("kij,kj->ki", precision, mean)
-        return Linear("x_pairs", np.hstack([linear, pairs]), offset)
 
     def collector(self, theta, part, assign):
         if assign == "hard" and self._structure.name == "full" and theta.mean.shape[1] >= GATHER_COLUMNS:
@@ -207,24 +187,15 @@ class Gaussian(Family):
 
     def statistics(self, n_k, sums):
         structure, d = self._structure, self.summary_.n_features
-        safe = np.where(n_k > 0, n_k, 1.0)[:, None]
-        first, features = sums["features"][:, :d], sums["features"][:, d:]
-        shift = first / safe
-        mean = shift + sums.get("mean", 0.0)
-        if "shared" in sums:
-            scatter = sums["shared"] - first.T @ mean
-        elif structure.collect == "full":
-            rows, columns = lower_triangle(d)
-            second = np.empty((len(n_k), d, d))
-            second[:, rows, columns] = features
-            second[:, columns, rows] = features
-            scatter = structure.scatter(second - first[:, :, None] * shift[:, None, :])
-        elif structure.name == "spherical" and features.shape[1] == 1:
-            scatter = np.maximum(features[:, 0] - (first * shift).sum(axis=1), 0.0)
-        else:
-            scatter = structure.scatter(np.maximum(features - first * shift, 0.0))
-        arrays = {"kappa": n_k, "mean": mean, "nu": structure.weight(n_k, d), "scatter": scatter}
-        return Moments(arrays, structure.shared)
+        mean, nu, scatter = moments(structure.name, n_k, sums["features"], sums.get("mean"), sums.get("shared"), d)
+        return Moments({"kappa": n_k, "mean": mean, "nu": nu, "scatter": scatter}, structure.shared)
+
+    def mle_step(self, n_components):
+        structure, d = self._structure, self.summary_.n_features
+        if structure.collect == "full" and n_components * d**3 > STEP_FLOPS:
+            return None
+        reach = -1.0 if self._feature_map is None else LINEAR_REACH
+        return MaximumLikelihood(structure.name, n_components, self.summary_.variance, reach)
 
     def log_base_measure(self, X):
         return -0.5 * self.summary_.n_features * LOG_2PI

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skem._kernels.ascent import Convergence
 from skem.suffstats import Parameters, SuffStats
 
 # Verbs that a family must have for each treatment of theta.
@@ -98,48 +99,6 @@ class Fit(NamedTuple):
     labels: np.ndarray | None
 
 
-class Convergence:
-    """Aitken's estimate of the gain that is left, per unit of weight.
-
-    With consecutive gains d0, d1 and c = d1 / d0 in (0, 1) the gain left is about d1 c / (1 - c). The larger of the
-    last two ratios counts, and the estimate must hold twice, since the first steps of a run shrink faster than those
-    that follow. A gain of rounding size ends the run as well, one iteration later, since an objective at rounding
-    level leaves the square root of that in the parameters; with `tol` = 0 it goes on for as many iterations again.
-
-    Parameters
-    ----------
-    tol : float
-    total_weight : float
-    """
-
-    def __init__(self, tol, total_weight):
-        self.tol = tol * total_weight
-        self.value = None
-        self.gains = []
-        self.near = False
-        self.n_updates = 0
-        self.last = None
-
-    def update(self, value):
-        """Add an objective and return whether the run has converged."""
-        if self.value is not None:
-            self.gains = [*self.gains[-2:], value - self.value]
-        self.value = value
-        if not self.gains:
-            return False
-        gain = self.gains[-1]
-        self.n_updates += 1
-        if self.last is None and gain <= 4e-15 * max(1.0, abs(value)):
-            self.last = 2 * self.n_updates if self.tol == 0 else self.n_updates + 1
-        if self.last is not None and self.n_updates >= self.last:
-            return True
-        if len(self.gains) < 3 or self.tol <= 0:
-            return False
-        ratio = max(self.gains[1] / self.gains[0], gain / self.gains[1])
-        was_near, self.near = self.near, ratio < 1.0 and gain * ratio / (1.0 - ratio) <= self.tol
-        return was_near and self.near
-
-
 def update_mle(model, stats, n_k, theta=None, rng=None):
     """Maximum likelihood."""
     theta = model.family.mle(stats, theta)
@@ -208,6 +167,8 @@ class Algorithm:
 
     assign = "soft"
     update = "mle"
+    #: whether a family's `mle_step` may stand in for pass and update, where nobody watches
+    compiled = False
 
     def __init__(self, tol=1e-7, max_iter=1000):
         self.tol = tol
@@ -260,23 +221,40 @@ class Algorithm:
         -------
         fit : Fit
         """
-        update = UPDATES[self.update]
         convergence = Convergence(self.tol, model.total_weight)
-        hard = self.assign == "hard"
         labels = np.full(len(source), -1, dtype=np.int32) if labels is None else labels.copy()
-        objectives, converged = [], False
+        step = model.family.mle_step(model.n_components) if self.compiled and monitor is None else None
+        objectives, converged, labelled = [], False, False
         while True:
-            rows = {"labels_in": labels, "labels": labels} if hard else {}
-            result = source.run(state.log_weights, state.theta, assign=self.assign, **rows)
-            objectives.append(self.objective(model, state, result))
-            # hard labels that stay have reached their fixed point; an objective alone may rest earlier
-            # (a row without an old label counts as moved)
-            converged = result.moved == 0 if hard else convergence.update(objectives[-1])
-            stop = monitor is not None and monitor(n_iter, objectives[-1], state)
+            if step is not None:
+                # as many iterations as need no Python; the last of them has made the state anew
+                values, converged, before, result = source.ascend(
+                    step, state.log_weights, state.theta, convergence=convergence,
+                    constant=state.penalty + model.log_base, max_updates=self.max_iter - n_iter, labels=labels,
+                )  # fmt: skip
+                objectives += values
+                n_iter += len(values) - 1
+                if before is not None:
+                    state = self._update(model, before, state)
+                labelled = n_iter >= self.max_iter
+                stop = result is None
+            else:
+                rows = {"labels_in": labels, "labels": labels} if self.assign == "hard" else {}
+                result = source.run(state.log_weights, state.theta, assign=self.assign, **rows)
+                objectives.append(self.objective(model, state, result))
+                # hard labels that stay have reached their fixed point; an objective alone may rest earlier
+                # (a row without an old label counts as moved)
+                converged = result.moved == 0 if self.assign == "hard" else convergence.update(objectives[-1])
+                labelled = self.assign == "hard"
+                stop = monitor is not None and monitor(n_iter, objectives[-1], state)
             if converged or stop or n_iter >= self.max_iter:
                 break
-            state = update(model, result.stats, result.n_k, state.theta)
+            state = self._update(model, result, state)
             n_iter += 1
-        if not hard:
+        if not labelled:
             source.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
         return Fit(state, objectives[-1], objectives, n_iter, bool(converged), labels)
+
+    def _update(self, model, result, state):
+        """State after a pass."""
+        return UPDATES[self.update](model, result.stats, result.n_k, state.theta)

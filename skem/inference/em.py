@@ -8,6 +8,7 @@ class EM(Algorithm):
 
     assign = "soft"
     update = "mle"
+    compiled = True
 
 
 class MAPEM(Algorithm):

@@ -1,0 +1,34 @@
+"""What a compiled run is made of: a step between two passes, and the judge of its end."""
+
+from skem._kernels.passes cimport Prepared
+
+
+cdef class Convergence:
+    cdef double tol, value, gain, gain_before, gain_first
+    cdef Py_ssize_t n_updates, last
+    cdef bint near, started
+
+    cdef bint judge(self, double value) noexcept nogil
+
+
+cdef double second_term(
+    int d,
+    const double *factor,          # IN  (d, d), lower triangular
+    const double *second,          # IN  (d, d), symmetric
+    double *scratch,               # (d)
+) noexcept nogil
+
+
+cdef class Step:
+    cdef const double[:, ::1] second   # (d, d) of all rows where a term is shared, or None
+    cdef double shared             # what the score of the next pass leaves out: a term that all components share
+
+    cdef bint update(
+        self,
+        Prepared done,             # IN  its sums
+        const double *log_weights,  # IN  (K) of the next pass
+    ) noexcept nogil
+    cdef void load(
+        self,
+        Prepared next,             # OUT its parameters, those of the last update
+    ) noexcept nogil

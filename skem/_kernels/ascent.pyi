@@ -1,0 +1,24 @@
+import numpy as np
+from numpy.typing import NDArray
+
+from skem._kernels.passes import Prepared, _Results
+
+LOG_ZERO: float
+
+class Convergence:
+    def __init__(self, tol: float, total_weight: float) -> None: ...
+    def update(self, value: float) -> bool: ...
+
+class Step:
+    def share(self, second: NDArray[np.float64] | None, factor: NDArray[np.float64] | None) -> None: ...
+
+def spread(factor: NDArray[np.float64], second: NDArray[np.float64]) -> float: ...
+def log_share(n_k: NDArray[np.float64]) -> NDArray[np.float64]: ...
+def ascend(
+    p: Prepared,
+    step: Step,
+    convergence: Convergence,
+    constant: float,
+    max_updates: int,
+    labels: NDArray[np.int32],
+) -> tuple[list[float], bool, bool, _Results | None]: ...

@@ -1,0 +1,217 @@
+"""Maximum-likelihood EM as one compiled loop: pass, judge, update, and on.
+
+On small data the Python between two passes costs many times the pass. The loop knows no family: a `Step` turns the
+sums of a pass into the parameters of the next, by the functions that the family's verbs call. Where a case is too
+rare to be worth compiled code, the step declines, and the caller goes on by the verbs.
+"""
+
+import numpy as np
+
+from libc.math cimport fabs, log
+from libc.stdint cimport int32_t
+from libc.string cimport memcpy
+
+from skem._kernels.passes cimport Prepared
+
+# The logarithm of a weight of zero: finite, since 0 x inf is nan, and far below any other.
+LOG_ZERO = -1e4
+cdef double _LOG_ZERO = LOG_ZERO
+
+
+cdef class Convergence:
+    """Aitken's estimate of the gain that is left, per unit of weight.
+
+    With consecutive gains d0, d1 and c = d1 / d0 in (0, 1) the gain left is about d1 c / (1 - c). The larger of the
+    last two ratios counts, and the estimate must hold twice, since the first steps of a run shrink faster than those
+    that follow. A gain of rounding size ends the run as well, one iteration later, since an objective at rounding
+    level leaves the square root of that in the parameters; with `tol` = 0 it goes on for as many iterations again.
+
+    Parameters
+    ----------
+    tol : float
+    total_weight : float
+    """
+
+    def __init__(self, double tol, double total_weight):
+        self.tol = tol * total_weight
+        self.n_updates = 0
+        self.last = -1
+        self.near = self.started = False
+
+    cdef bint judge(self, double value) noexcept nogil:
+        cdef double ratio, other
+        cdef bint was_near = self.near
+        if not self.started:
+            self.started, self.value = True, value
+            return False
+        self.gain_first, self.gain_before, self.gain = self.gain_before, self.gain, value - self.value
+        self.value = value
+        self.n_updates += 1
+        if self.last < 0 and self.gain <= 4e-15 * max(1.0, fabs(value)):
+            self.last = 2 * self.n_updates if self.tol == 0 else self.n_updates + 1
+        if 0 <= self.last <= self.n_updates:
+            return True
+        if self.n_updates < 3 or self.tol <= 0:
+            return False
+        # neither gain below is 0: that would have been of rounding size
+        ratio = self.gain_before / self.gain_first
+        other = self.gain / self.gain_before
+        ratio = max(ratio, other)
+        self.near = ratio < 1.0 and self.gain * ratio / (1.0 - ratio) <= self.tol
+        return was_near and self.near
+
+    def update(self, double value):
+        """Add an objective and return whether the run has converged."""
+        return bool(self.judge(value))
+
+
+cdef class Step:
+    """An update between two passes, of one family; a family makes it in its verb `mle_step`."""
+
+    def share(self, const double[:, ::1] second, factor):
+        """Begin with scores that leave out a term of all components, -|F x|^2 / 2, or with whole ones.
+
+        Parameters
+        ----------
+        second : ndarray of shape (d, d) or None
+            Second moments of all rows about the origin; None where scores are whole.
+        factor : ndarray of shape (1, d, d) or None
+            F of the first pass.
+        """
+        self.second = second
+        self.shared = 0.0 if second is None else -0.5 * spread(factor, second)
+
+    cdef bint update(self, Prepared done, const double *log_weights) noexcept nogil:
+        """Work out the parameters of the next pass; false, with nothing changed, leaves that to the verbs."""
+        return False
+
+    cdef void load(self, Prepared next) noexcept nogil:
+        """Hand the parameters of the last update to the next pass."""
+        return
+
+
+cdef bint _share(
+    int K,
+    const double *n_k,             # IN  (K)
+    double *log_share,             # OUT (K)
+) noexcept nogil:
+    """Whether all components have mass."""
+    cdef double total = 0.0
+    cdef bint ok = True
+    cdef int k
+    for k in range(K):
+        total += n_k[k]
+    for k in range(K):
+        ok = ok and n_k[k] > 0
+        log_share[k] = log(n_k[k] / total) if n_k[k] / total > 0 else _LOG_ZERO
+    return ok
+
+
+cdef double second_term(int d, const double *factor, const double *second, double *scratch) noexcept nogil:
+    cdef int i, j, l
+    cdef double total = 0.0
+    cdef const double *f
+    for i in range(d):
+        f = factor + <size_t> i * d
+        for j in range(i + 1):
+            scratch[j] = 0.0
+        for l in range(i + 1):
+            for j in range(i + 1):
+                scratch[j] += f[l] * second[<size_t> l * d + j]
+        for j in range(i + 1):
+            total += f[j] * scratch[j]
+    return total
+
+
+def spread(const double[:, :, ::1] factor, const double[:, ::1] second):
+    """Return the sum of |F x|^2 over rows x with these second moments: tr(F S F').
+
+    Parameters
+    ----------
+    factor : ndarray of shape (1, d, d)
+        Lower triangular.
+    second : ndarray of shape (d, d)
+        Symmetric.
+
+    Returns
+    -------
+    spread : float
+    """
+    cdef int d = <int> second.shape[0]
+    cdef double[::1] scratch = np.empty(d)
+    return second_term(d, &factor[0, 0, 0], &second[0, 0], &scratch[0])
+
+
+def log_share(const double[::1] n_k):
+    """Log of n_k / sum(n_k), LOG_ZERO where there is none.
+
+    Parameters
+    ----------
+    n_k : ndarray of shape (n_components,)
+
+    Returns
+    -------
+    log_share : ndarray of shape (n_components,)
+    """
+    out = np.empty(n_k.shape[0])
+    cdef double[::1] view = out
+    _share(<int> n_k.shape[0], &n_k[0], &view[0])
+    return out
+
+
+def ascend(
+    Prepared p, Step step, Convergence convergence, double constant, Py_ssize_t max_updates, int32_t[::1] labels,
+):
+    """Alternate passes and updates until the run ends, or the step declines.
+
+    Parameters
+    ----------
+    p : Prepared
+        A soft pass of one scorer and one collector at the state to start from.
+    step : Step
+    convergence : Convergence
+    constant : float
+        What the objective adds to the score of a pass.
+    max_updates : int
+    labels : int32 ndarray of shape (n,)
+        Written where the run ends at `max_updates`, in its last pass.
+
+    Returns
+    -------
+    objectives : list of float
+        One a pass.
+    converged : bool
+    ended : bool
+        Whether the run is over; otherwise the sums of the last pass wait for an update.
+    before : results of a pass, or None
+        What the parameters of the last pass were made of; None where it still had those of the start.
+    """
+    cdef int K = p.job.K
+    cdef size_t size = p.job.sums_size * sizeof(double)
+    cdef double[::1] log_weights = np.empty(K)
+    cdef double[::1] kept = np.empty(p.job.sums_size)
+    cdef Py_ssize_t n_updates = 0
+    cdef bint converged, over
+    cdef double value
+    objectives = []
+    means = [None if mean is None else mean.copy() for mean in p.means]
+    while True:
+        over = n_updates >= max_updates
+        if over:
+            # nobody reads the sums of the last pass, but its labels
+            p.job.n_collectors = 0
+            p.job.labels = &labels[0]
+        p.run()
+        value = p.job.total[0] + step.shared + constant
+        objectives.append(value)
+        converged = convergence.judge(value)
+        over = over or converged
+        if over or not _share(K, &p.job.total[2], &log_weights[0]) or not step.update(p, &log_weights[0]):
+            break
+        memcpy(&kept[0], p.job.total, size)
+        if p.means[0] is not None:
+            means[0][...] = p.means[0]
+        step.load(p)
+        n_updates += 1
+    before = p.results(np.asarray(kept), means) if n_updates else None
+    return objectives, bool(converged), bool(over), before

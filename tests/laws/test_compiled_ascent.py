@@ -1,0 +1,139 @@
+"""Compiled EM and EM by a family's verbs are one algorithm: every bit of a run is the same."""
+
+import numpy as np
+import pytest
+from families_under_test import CASES
+
+from skem import EMMixture
+from skem.engine import Source
+from skem.inference.base import Model
+from skem.inference.em import EM
+from skem.summary import summarize
+from skem.weights import DirichletWeights
+
+STEPPED = [case for case in CASES if case.family.__class__.__name__ == "Gaussian"]
+stepped = pytest.mark.parametrize("case", STEPPED, ids=[case.name for case in STEPPED])
+
+
+class EMByVerbs(EM):
+    """EM as any family without a compiled step runs it."""
+
+    compiled = False
+
+
+class Declining:
+    """How often a run left the compiled loop for the verbs: `Source.ascend` counted."""
+
+    def __init__(self, monkeypatch):
+        self.starts, original = 0, Source.ascend
+
+        def ascend(*args, **named):
+            self.starts += 1
+            return original(*args, **named)
+
+        monkeypatch.setattr(Source, "ascend", ascend)
+
+
+def runs(case, X, weight, K, codes, **parameters):
+    """The same run by both."""
+    family = case.family.bind(summarize(X, weight, case.family.equivariance))
+    source = Source(X, weight, family)
+    model = Model.build(family, DirichletWeights(1.0), K, source)
+    given = source.assign_given(K, codes=codes)
+    fits = []
+    for cell in (EM, EMByVerbs):
+        algorithm = cell(**parameters)
+        fits.append(algorithm.run(model, source, algorithm.start(model, given)))
+    return fits
+
+
+def assert_same(fits):
+    compiled, by_verbs = fits
+    assert compiled.objectives == by_verbs.objectives
+    assert compiled.objective == by_verbs.objective
+    assert (compiled.n_iter, compiled.converged) == (by_verbs.n_iter, by_verbs.converged)
+    np.testing.assert_array_equal(compiled.labels, by_verbs.labels)
+    np.testing.assert_array_equal(compiled.state.log_weights, by_verbs.state.log_weights)
+    np.testing.assert_array_equal(compiled.state.n_k, by_verbs.state.n_k)
+    for name in ("theta", "stats"):
+        mine, theirs = (getattr(fit.state, name).to_dict()["arrays"] for fit in fits)
+        assert mine.keys() == theirs.keys()
+        for array in mine:
+            np.testing.assert_array_equal(mine[array], theirs[array], err_msg=array)
+
+
+def clusters(case, n, d, K, seed=0):
+    rng = np.random.default_rng(seed)
+    X = case.rows(rng, n, d) + 3.0 * rng.normal(size=(K, d))[np.arange(n) % K]
+    return X, rng.integers(K, size=n).astype(np.int32), rng
+
+
+@stepped
+@pytest.mark.parametrize(("tol", "max_iter"), [(0.0, 25), (0.0, 0), (0.0, 1), (1e-3, 200)])
+@pytest.mark.parametrize(("n", "d", "K"), [(60, 1, 1), (150, 4, 3), (2100, 3, 5), (700, 33, 2)])
+def test_every_size_and_ending(case, n, d, K, tol, max_iter, monkeypatch):
+    X, codes, _ = clusters(case, n, d, K)
+    declining = Declining(monkeypatch)
+    fits = runs(case, X, None, K, codes, tol=tol, max_iter=max_iter)
+    assert_same(fits)
+    assert fits[0].converged or tol == 0.0
+    assert declining.starts == 1
+
+
+@stepped
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weights_and_dtypes(case, dtype):
+    X, codes, rng = clusters(case, 300, 3, 4, seed=1)
+    weight = rng.choice([0.0, 0.5, 1.0, 3.0], size=len(X))
+    assert_same(runs(case, X.astype(dtype)[:, ::-1], weight, 4, codes, tol=0.0, max_iter=15))
+
+
+@stepped
+@pytest.mark.parametrize("how", ["constant", "duplicates", "empty", "far", "narrow"])
+def test_rare_cases_go_by_the_verbs_and_come_back(case, how, monkeypatch):
+    X, codes, rng = clusters(case, 200, 3, 4, seed=2)
+    if how == "constant":
+        X[:, 1] = 5.0
+    elif how == "duplicates":
+        X[codes == 0] = X[0]
+    elif how == "empty":
+        codes[codes == 3] = 2
+    elif how == "far":
+        X += 1e7
+        X[codes == 1] += 1e3
+    else:
+        # as the run goes on the components' own spread passes the bound of the linear pass
+        X = (rng.normal(size=(4, 3)) * 1e4)[codes] + rng.normal(size=X.shape)
+        codes = np.where(rng.random(200) < 0.8, codes, rng.integers(4, size=200)).astype(np.int32)
+    declining = Declining(monkeypatch)
+    assert_same(runs(case, X, None, 4, codes, tol=0.0, max_iter=12))
+    matrices = case.name in ("full", "tied")
+    if how == "empty" or (how in ("constant", "duplicates") and case.name == "full"):
+        assert declining.starts > 3
+    if how == "constant" and not matrices:
+        assert declining.starts <= 2
+
+
+@stepped
+@pytest.mark.filterwarnings("ignore:.*did not converge")
+def test_a_watched_fit_is_the_same(case, capsys):
+    X, codes, _ = clusters(case, 120, 3, 3)
+    quiet, watched = (
+        EMMixture(3, family=case.family, init=codes, verbose=verbose, tol=0.0, max_iter=8).fit(X) for verbose in (0, 2)
+    )
+    assert capsys.readouterr().out
+    np.testing.assert_array_equal(quiet.lower_bounds_, watched.lower_bounds_)
+    np.testing.assert_array_equal(quiet.means_, watched.means_)
+    np.testing.assert_array_equal(quiet.labels_, watched.labels_)
+
+
+@stepped
+def test_threads_change_no_bit(case):
+    from threadpoolctl import threadpool_limits
+
+    X, codes, _ = clusters(case, 30_000, 6, 8, seed=3)
+    fits = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            fits.append(runs(case, X, None, 8, codes, tol=0.0, max_iter=4)[0])
+    assert_same(fits)
