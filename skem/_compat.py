@@ -49,6 +49,58 @@ def unchanged_on_failure(estimator):
         raise
 
 
+# What has passed validation before, by class, parameter, type and value: a parameter costs microseconds to check, and
+# the same few values come back in every fit of a search.
+_seen_parameters: set[tuple] = set()
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def validate_parameters(part, constraints):
+    """Check the parameters of an estimator or family by its constraints.
+
+    Parameters
+    ----------
+    part : BaseEstimator
+    constraints : dict
+        As scikit-learn's `validate_parameter_constraints` takes them.
+
+    Raises
+    ------
+    InvalidParameterError
+        Naming the parameter.
+    """
+    kind = type(part)
+    unknown, fresh = {}, []
+    for name in constraints:
+        value = getattr(part, name)
+        if type(value) in _PLAIN:
+            # 1, 1.0 and True are equal, and so are constraints of twins; a name alone does not know them apart
+            key = (kind, name, type(value), value)
+            if key in _seen_parameters:
+                continue
+            fresh.append(key)
+        unknown[name] = value
+    if unknown:
+        validate_parameter_constraints(constraints, unknown, kind.__name__)
+        if len(_seen_parameters) > 10_000:
+            _seen_parameters.clear()
+        _seen_parameters.update(fresh)
+
+
+def _is_plain(estimator, X, reset=True, ensure_min_samples=1, accept_sparse=False):
+    """Whether rows are such that scikit-learn's validation would return them as they are, and say nothing."""
+    return (
+        type(X) is np.ndarray
+        and X.dtype in (np.float32, np.float64)
+        and X.ndim == 2
+        and len(X) >= max(ensure_min_samples, 1)
+        and X.shape[1] > 0
+        and not hasattr(estimator, "feature_names_in_")
+        and (reset or X.shape[1] == getattr(estimator, "n_features_in_", None))
+        and bool(np.isfinite(X.sum()))
+    )
+
+
 def validate_rows(estimator, X, **params):
     """Validate rows by scikit-learn's rules, leaving the memory of float32 and float64 arrays alone.
 
@@ -72,6 +124,11 @@ def validate_rows(estimator, X, **params):
     """
     # the sum by which scikit-learn looks for NaN may itself be infinity - infinity
     with np.errstate(over="ignore", invalid="ignore"):
+        if _is_plain(estimator, X, **params):
+            # the common case: scikit-learn's general way costs more than a prediction
+            if params.get("reset", True):
+                estimator.n_features_in_ = X.shape[1]
+            return X
         X = validate_data(estimator, X, dtype="numeric", copy=False, **params)
     return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
 
@@ -149,23 +206,28 @@ class _BlasLimit:
 
     def __init__(self):
         self.lock = threading.Lock()
-        self.controller = None
-        self.limiter = None
+        self.libraries = None
+        self.limited = []
         self.depth = 0
 
     def enter(self):
         with self.lock:
-            if self.controller is None:
-                self.controller = ThreadpoolController()
+            if self.libraries is None:
+                self.libraries = ThreadpoolController().select(user_api="blas").lib_controllers
             if self.depth == 0:
-                self.limiter = self.controller.limit(limits=1, user_api="blas")
+                # threadpoolctl's own limiter asks each library for all that it can tell
+                found = [(library, library.get_num_threads()) for library in self.libraries]
+                self.limited = [(library, n) for library, n in found if n != 1]
+                for library, _ in self.limited:
+                    library.set_num_threads(1)
             self.depth += 1
 
     def leave(self):
         with self.lock:
             self.depth -= 1
-            if self.depth == 0 and self.limiter is not None:
-                self.limiter.restore_original_limits()
+            if self.depth == 0:
+                for library, n in self.limited:
+                    library.set_num_threads(n)
 
 
 _blas_limit = _BlasLimit()
@@ -201,6 +263,7 @@ __all__ = [
     "single_blas_thread",
     "unchanged_on_failure",
     "validate_parameter_constraints",
+    "validate_parameters",
     "validate_rows",
     "with_callbacks",
 ]

@@ -125,7 +125,7 @@ def theta_from_parameters(family, n_components, given):
     """
     given = {name: check_numbers(value, name) for name, value in given.items()}
     weights = given.pop("weights", np.full(n_components, 1.0 / n_components))
-    if weights.shape != (n_components,) or not (weights >= 0).all() or not np.isclose(weights.sum(), 1.0, atol=1e-6):
+    if weights.shape != (n_components,) or not (weights >= 0).all() or abs(weights.sum() - 1.0) > 1e-5:
         raise ValueError(f"weights must be {n_components} numbers >= 0 that sum to one")
     shape = family.shape_of_parameters(given)
     if shape[1] != family.summary_.n_features:
@@ -150,7 +150,8 @@ def start(source, n_components, init, rng, assign="soft"):
     n_components : int
     init : {"k-means", "k-means++", "random"}, array-like or dict
         A name; labels (n,), -1 where unknown; responsibilities (n, n_components); or parameters by name.
-    rng : numpy.random.Generator
+    rng : numpy.random.Generator or None
+        None where `init` is given, and nothing is drawn.
     assign : {"soft", "hard"}, default="soft"
         How rows are assigned under given parameters.
 

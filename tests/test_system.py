@@ -176,7 +176,7 @@ def test_import_starts_no_openmp_and_changes_no_setting():
     before = state()
     import skem
     assert state() == before, (state(), before)
-    assert skem._compat._blas_limit.controller is None
+    assert skem._compat._blas_limit.libraries is None
     """
     run_python(script)
 

@@ -18,7 +18,7 @@ from skem._compat import (
     check_sample_weight,
     single_blas_thread,
     unchanged_on_failure,
-    validate_parameter_constraints,
+    validate_parameters,
     validate_rows,
     with_callbacks,
 )
@@ -118,7 +118,7 @@ class BaseMixture(
         for part in (self, self._family()):
             constraints = getattr(part, "_parameter_constraints", None)
             if constraints:
-                validate_parameter_constraints(constraints, part.get_params(deep=False), type(part).__name__)
+                validate_parameters(part, constraints)
 
     def _validate_fit(self, X, sample_weight):
         """X, weights (None where all are 1) and checked parameters of a fit."""
@@ -187,25 +187,26 @@ class BaseMixture(
         family = family.bind(summarize(X, sample_weight, family.equivariance))
         source = Source(X, sample_weight, family)
         model = Model.build(family, self._weights(self.n_components), self.n_components, source)
-        seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_init)
-        if warm or is_given(self.init):
-            seeds = seeds[:1]
+        rngs = [None]
+        if not (warm or is_given(self.init)):
+            seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_init)
+            rngs = [np.random.default_rng(seed) for seed in seeds]
         best = None
         monitor = Monitor(
             self,
-            len(seeds),
+            len(rngs),
             algorithm.max_reports,
             lambda fit: self._snapshot(model, source, fit),
             X=given_X,
             y=y,
             metadata=None if given_weight is None else {"sample_weight": given_weight},
         )
-        for run, seed in enumerate(seeds):
+        for run, rng in enumerate(rngs):
             report = monitor.begin(run)
             if warm:
                 given = self._warm_pass(source, algorithm)
             else:
-                given = start(source, self.n_components, self.init, np.random.default_rng(seed), algorithm.assign)
+                given = start(source, self.n_components, self.init, rng, algorithm.assign)
             fit = algorithm.run(model, source, self._order_start(algorithm, model, given), report)
             # runs that end alike may differ by rounding, which must not choose between their orders of components
             if best is None or fit.objective - best.objective > 1e-12 * abs(best.objective):

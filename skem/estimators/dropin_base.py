@@ -15,7 +15,7 @@ from skem._compat import (
     check_sample_weight,
     single_blas_thread,
     unchanged_on_failure,
-    validate_parameter_constraints,
+    validate_parameters,
     validate_rows,
 )
 from skem.engine import Source
@@ -160,9 +160,7 @@ class DropinMixture(DocLinkMixin, PickleMixin, DensityMixin, BaseEstimator):
         return X, sample_weight
 
     def _fit(self, X, sample_weight):
-        validate_parameter_constraints(
-            self._parameter_constraints, self.get_params(deep=False), caller_name=type(self).__name__
-        )
+        validate_parameters(self, self._parameter_constraints)
         before = self._mixture() if self.warm_start and hasattr(self, "converged_") else None
         X, sample_weight = self._validate(X, sample_weight)
         if before is not None and before.theta.mean.shape != (self.n_components, X.shape[1]):

@@ -1,9 +1,10 @@
 """The contract of a component family."""
 
+import copy
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 
 from skem._kernels.parts import Linear
 from skem.suffstats import Parameters, SuffStats
@@ -65,7 +66,9 @@ class Family(BaseEstimator):
         -------
         family : Family
         """
-        bound = clone(self)
+        # scikit-learn's clone by hand: it looks the constructor's parameters up every time
+        bound = type(self).__new__(type(self))
+        bound.__dict__ = {name: copy.deepcopy(value) for name, value in vars(self).items() if not name.endswith("_")}
         bound.summary_ = summary
         bound._bind()
         return bound

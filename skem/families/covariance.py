@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import digamma, gammaln, multigammaln
 
 from skem._kernels.gaussian import EIGENVALUE_FLOOR, constrain
-from skem._kernels.linalg import precision_factor, triangular_inverse
+from skem._kernels.linalg import cholesky, precision_factor, triangular_inverse
 
 # Relative eigenvalues of a scatter below this are rounding.
 ROUNDING = 1e-14
@@ -104,8 +104,8 @@ class Full:
             return False
         root = np.sqrt(diagonal)
         relative = covariance / root[..., :, None] / root[..., None, :]
-        symmetric = np.allclose(relative, np.swapaxes(relative, -1, -2), rtol=0.0, atol=1e-8)
-        return symmetric and bool((np.linalg.eigvalsh(relative) > 0).all())
+        symmetric = np.abs(relative - np.swapaxes(relative, -1, -2)).max() <= 1e-8
+        return bool(symmetric and cholesky(relative.reshape(-1, *relative.shape[-2:]))[1].all())
 
     def factorize(self, scatter):
         """Factor F with F S F' = 1, and log |S|."""
