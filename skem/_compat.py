@@ -51,7 +51,7 @@ def unchanged_on_failure(estimator):
 
 # What has passed validation before, by class, parameter, type and value: a parameter costs microseconds to check, and
 # the same few values come back in every fit of a search.
-_seen_parameters: set[tuple] = set()
+_seen_parameters: set[tuple[type, str, type, object]] = set()
 _PLAIN = (bool, int, float, str, type(None))
 
 

@@ -116,7 +116,7 @@ class Source:
             if collect or not rows:
                 second = self._second_of_all(shared)
                 score -= 0.5 * spread(shared.factor, second)
-        return self._pass(score, moved, n_k, sums, second)
+        return self._pass(score, moved, n_k, sums, second=second)
 
     def _prepare(self, log_weights, part, collectors, **rows):
         """Set a pass up."""
@@ -130,7 +130,7 @@ class Source:
             [(collector, 0, d) for collector in collectors], **rows,
         )  # fmt: skip
 
-    def _pass(self, score, moved, n_k, sums, second):
+    def _pass(self, score, moved, n_k, sums, *, second):
         """What a pass brings back, from its flat sums and the shared second moments (or None)."""
         if not sums:
             return Pass(score, moved, n_k, None)
@@ -172,8 +172,9 @@ class Source:
         collectors = [self.family.collector(theta, part, "soft")]
         prepared = self._prepare(log_weights, part, collectors, sample_weight=self.weight)
         objectives, converged, ended, before = ascend(prepared, step, convergence, constant, max_updates, labels)
-        last = None if ended else self._pass(*prepared.results(), second)
-        return objectives, converged, before and self._pass(*before, second), last
+        last = None if ended else prepared.results()
+        before, last = (results and self._pass(*results, second=second) for results in (before, last))
+        return objectives, converged, before, last
 
     def _run_one(self, part, *, collect=False, **rows):
         """A pass with one component, for a part that all components share."""

@@ -4,7 +4,6 @@ from numpy.typing import NDArray
 from skem._kernels.ascent import Step
 
 CODES: dict[str, int]
-EIGENVALUE_FLOOR: float
 
 def moments(
     structure: str,
@@ -15,7 +14,7 @@ def moments(
     d: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]: ...
 def constrain(
-    structure: str, covariance: NDArray[np.float64], variance: NDArray[np.float64]
+    structure: str, covariance: NDArray[np.float64], variance: NDArray[np.float64], floor: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]: ...
 def natural(
     structure: str,
@@ -27,4 +26,6 @@ def natural(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | tuple[None, None]: ...
 
 class MaximumLikelihood(Step):
-    def __init__(self, structure: str, n_components: int, variance: NDArray[np.float64], reach: float) -> None: ...
+    def __init__(
+        self, structure: str, n_components: int, variance: NDArray[np.float64], floor: float, reach: float
+    ) -> None: ...

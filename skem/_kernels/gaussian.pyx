@@ -21,9 +21,6 @@ cdef enum:
     SPHERICAL = 3
 
 CODES = {"full": FULL, "tied": TIED, "diag": DIAG, "spherical": SPHERICAL}
-# Eigenvalues of D^-1/2 Sigma D^-1/2, D the diagonal of the data's variance, are held at or above this.
-EIGENVALUE_FLOOR = 1e-9
-cdef double _FLOOR = EIGENVALUE_FLOOR
 
 
 cdef inline Py_ssize_t _size(int structure, int K, int d) noexcept nogil:
@@ -114,6 +111,7 @@ cdef int _constrain(
     int structure, int K, int d,
     const double *covariance,  # IN  in the structure's shape
     const double *variance,    # IN  (d) of the data
+    double floor,              # IN  where eigenvalues relative to the variance are held
     double *scratch,           # (d + d * d)
     double *factor,            # OUT precision factors; of a flagged matrix nothing of use
     double *log_det,           # OUT (K), or (1) of tied: log |F|
@@ -131,8 +129,8 @@ cdef int _constrain(
             mean += variance[i]
         mean /= d
         for k in range(K):
-            flags[k] = covariance[k] < _FLOOR * mean
-            factor[k] = 1.0 / sqrt(_FLOOR * mean if flags[k] else covariance[k])
+            flags[k] = covariance[k] < floor * mean
+            factor[k] = 1.0 / sqrt(floor * mean if flags[k] else covariance[k])
             log_det[k] = d * log(factor[k])
             n_flags += flags[k]
         return n_flags
@@ -142,8 +140,8 @@ cdef int _constrain(
             log_det[k] = 0.0
             for i in range(d):
                 held = covariance[<size_t> k * d + i]
-                if held < _FLOOR * variance[i]:
-                    held = _FLOOR * variance[i]
+                if held < floor * variance[i]:
+                    held = floor * variance[i]
                     flags[k] = 1
                 factor[<size_t> k * d + i] = 1.0 / sqrt(held)
                 log_det[k] += log(factor[<size_t> k * d + i])
@@ -166,7 +164,7 @@ cdef int _constrain(
             for j in range(i + 1):
                 total += f[i * d + j] * f[i * d + j]
                 f[i * d + j] /= scale[j]
-        if not total <= 1.0 / _FLOOR:
+        if not total <= 1.0 / floor:
             flags[k] = 1
         n_flags += flags[k]
     return n_flags
@@ -292,7 +290,7 @@ def moments(structure, const double[::1] n_k, const double[:, ::1] features, abo
     return mean, nu, scatter
 
 
-def constrain(structure, covariance, const double[::1] variance):
+def constrain(structure, covariance, const double[::1] variance, double floor):
     """Precision factors of covariances whose relative eigenvalues are held above the floor.
 
     Parameters
@@ -301,6 +299,8 @@ def constrain(structure, covariance, const double[::1] variance):
     covariance : ndarray in the structure's shape
     variance : ndarray of shape (d,)
         Of the data.
+    floor : float
+        Where eigenvalues of D^-1/2 covariance D^-1/2, D the diagonal of the variance, are held.
 
     Returns
     -------
@@ -319,7 +319,7 @@ def constrain(structure, covariance, const double[::1] variance):
     factor, log_det, flags = _new(code, K, d), np.empty(shape), np.empty(shape, dtype=np.uint8)
     cdef uint8_t[::1] flat = flags.reshape(-1)
     covariance = np.ascontiguousarray(covariance, dtype=np.float64)
-    _constrain(code, K, d, _first(covariance), &variance[0], &scratch[0], <double *> _first(factor),
+    _constrain(code, K, d, _first(covariance), &variance[0], floor, &scratch[0], <double *> _first(factor),
                <double *> _first(log_det), &flat[0])
     return factor, log_det, flags.view(np.bool_)
 
@@ -367,20 +367,22 @@ cdef class MaximumLikelihood(Step):
     n_components : int
     variance : ndarray of shape (d,)
         Of the data.
+    floor : float
+        As in `constrain`.
     reach : float
         As in `natural`; below 0 for passes about the means always.
     """
 
     cdef int structure, K, d
-    cdef double reach
+    cdef double floor, reach
     cdef bint linear
     cdef double[::1] mean, nu, covariance, factor, log_det, weights, constant, scratch, variance
     cdef uint8_t[::1] flags
 
-    def __init__(self, structure, int n_components, variance, double reach):
+    def __init__(self, structure, int n_components, variance, double floor, double reach):
         cdef int K = n_components, d = <int> len(variance)
         cdef Py_ssize_t size
-        self.structure, self.K, self.d, self.reach = CODES[structure], K, d, reach
+        self.structure, self.K, self.d, self.floor, self.reach = CODES[structure], K, d, floor, reach
         size = _size(self.structure, K, d)
         self.variance = np.array(variance, dtype=np.float64)
         self.mean, self.nu, self.log_det, self.constant = np.empty(K * d), np.empty(K), np.empty(K), np.empty(K)
@@ -407,8 +409,8 @@ cdef class MaximumLikelihood(Step):
             mass = self.nu[k]
             for i in range(k * each, (k + 1) * each):
                 self.covariance[i] /= mass
-        if _constrain(structure, K, d, &self.covariance[0], &self.variance[0], &self.scratch[0], &self.factor[0],
-                      &self.log_det[0], &self.flags[0]) and structure <= TIED:
+        if _constrain(structure, K, d, &self.covariance[0], &self.variance[0], self.floor, &self.scratch[0],
+                      &self.factor[0], &self.log_det[0], &self.flags[0]) and structure <= TIED:
             return False
         if structure == TIED:
             for k in range(1, K):

@@ -187,7 +187,7 @@ class BaseMixture(
         family = family.bind(summarize(X, sample_weight, family.equivariance))
         source = Source(X, sample_weight, family)
         model = Model.build(family, self._weights(self.n_components), self.n_components, source)
-        rngs = [None]
+        rngs: list[np.random.Generator | None] = [None]
         if not (warm or is_given(self.init)):
             seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_init)
             rngs = [np.random.default_rng(seed) for seed in seeds]

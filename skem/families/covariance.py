@@ -7,9 +7,11 @@ diagonal structures keep its diagonal. A structure knows shapes and normalising 
 import numpy as np
 from scipy.special import digamma, gammaln, multigammaln
 
-from skem._kernels.gaussian import EIGENVALUE_FLOOR, constrain
+from skem._kernels.gaussian import constrain
 from skem._kernels.linalg import cholesky, precision_factor, triangular_inverse
 
+# Eigenvalues of D^-1/2 Sigma D^-1/2, D the diagonal of the data's variance, are held at or above this.
+EIGENVALUE_FLOOR = 1e-9
 # Relative eigenvalues of a scatter below this are rounding.
 ROUNDING = 1e-14
 LOG_2 = np.log(2.0)
@@ -56,6 +58,11 @@ class Full:
     proper = "symmetric and positive definite"
     equivariance = "affine"
 
+    @property
+    def floor(self):
+        """Where relative eigenvalues are held."""
+        return EIGENVALUE_FLOOR
+
     def shape(self, n_components, d):
         return n_components, d, d
 
@@ -88,10 +95,10 @@ class Full:
 
     def constrain(self, covariance, variance):
         """Factors, log |F| and flags of covariances whose relative eigenvalues are held above the floor."""
-        factor, log_det, flags = constrain("full", covariance, variance)
+        factor, log_det, flags = constrain("full", covariance, variance, self.floor)
         for k in np.flatnonzero(flags):
             scale = np.sqrt(variance)
-            root, volume, flags[k] = _held_factor(covariance[k] / (scale[:, None] * scale), EIGENVALUE_FLOOR)
+            root, volume, flags[k] = _held_factor(covariance[k] / (scale[:, None] * scale), self.floor)
             factor[k], log_det[k] = root / scale, -0.5 * volume - np.log(scale).sum()
         return factor, log_det, flags
 
@@ -274,7 +281,7 @@ class Diag(Full):
         return variance
 
     def constrain(self, covariance, variance):
-        return constrain(self.name, covariance, variance)
+        return constrain(self.name, covariance, variance, self.floor)
 
     def is_proper(self, covariance):
         return bool((np.isfinite(covariance) & (covariance > 0)).all())

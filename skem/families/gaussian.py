@@ -165,7 +165,7 @@ class Gaussian(Family):
             variance = self.summary_.variance
             weights, constant = natural(structure.name, mean, factor, offset, variance, LINEAR_REACH)
             if weights is not None:
-                # x'Px of a tied P is the same for all components: its sum over the rows needs their second moments, once
+                # x'Px of a tied P is the same for all components: its sum over the rows takes their second moments
                 shared = Centred("full", np.zeros((1, d)), factor[None]) if structure.name == "tied" else None
                 return Linear(self._feature_map, weights, constant, shared)
         if structure.name == "tied":
@@ -195,7 +195,7 @@ class Gaussian(Family):
         if structure.collect == "full" and n_components * d**3 > STEP_FLOPS:
             return None
         reach = -1.0 if self._feature_map is None else LINEAR_REACH
-        return MaximumLikelihood(structure.name, n_components, self.summary_.variance, reach)
+        return MaximumLikelihood(structure.name, n_components, self.summary_.variance, structure.floor, reach)
 
     def log_base_measure(self, X):
         return -0.5 * self.summary_.n_features * LOG_2PI
