@@ -10,7 +10,7 @@ WHOLE = 50
 # Seconds that a fit of all 50 iterations may take; beyond that fewer are timed and the rest is added by rule of three.
 WHOLE_LIMIT = 4.0
 # Seconds of iterations that a difference should rest on.
-SPAN = 1.0
+SPAN = 1.5
 
 
 class Pace(NamedTuple):
@@ -43,7 +43,7 @@ def find_pace(fit, span=SPAN, whole_limit=WHOLE_LIMIT):
     first = fit(LOW).seconds
     # an upper bound: a fit has more to do than its iterations
     cost = first / LOW
-    if cost < span:
+    if cost < 4 * span:
         cost = max((fit(LOW + 2).seconds - first) / 2, cost / 100)
     if cost * WHOLE <= whole_limit:
         return Pace(LOW, WHOLE)

@@ -25,11 +25,12 @@ class Pomegranate(Peer):
 
         torch.set_default_dtype(torch.float64)
         rows = torch.from_numpy(X)
-        means, covariances = torch.from_numpy(start.means), torch.from_numpy(start.covariances(structure))
+        # copies: it updates its parameters in place
+        means, covariances = torch.tensor(start.means), torch.tensor(start.covariances(structure))
         parts = [Normal(mean, covariance) for mean, covariance in zip(means, covariances, strict=True)]
-        # it stops where the gain is below tol, and checks the responsibilities' dtype against the priors'
+        # it stops where the gain is below tol
         mixture = GeneralMixtureModel(
-            parts, priors=torch.from_numpy(start.weights), max_iter=n_iter, tol=float("-inf")
+            parts, priors=torch.tensor(start.weights), max_iter=n_iter, tol=float("-inf")
         )  # fmt: skip
         begin = perf_counter()
         mixture.fit(rows)

@@ -54,7 +54,8 @@ class ScikitLearn(Peer):
             "warm_start": True,
         }
         mixture = BayesianGaussianMixture(**options).fit(X[: min(len(X), 20_000)])
-        return Prepared(options, dict(vars(mixture)))
+        fitted = {name: value for name, value in vars(mixture).items() if name.endswith("_")}
+        return Prepared(options, fitted)
 
     def fit_bayesian(self, X, prepared, structure, n_iter):
         from sklearn.mixture import BayesianGaussianMixture
