@@ -21,7 +21,7 @@
 
 #if defined(__GNUC__) && defined(__x86_64__)
 #define SKEM_X86_DISPATCH 1
-#include <immintrin.h>
+#include "intrinsics.h"
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("arch=x86-64-v4"))), apply_to = function)
@@ -59,10 +59,18 @@
 #else
 #define W 1
 #endif
+#if defined(SKEM_X86_DISPATCH) && !defined(__clang__)
+/* the set that runs anywhere, and so the intrinsics are declared; whatever -march says */
+#pragma GCC push_options
+#pragma GCC target("arch=x86-64")
+#endif
 #define T(name) plain_##name
 #include SKEM_TILES
 #undef W
 #undef T
+#if defined(SKEM_X86_DISPATCH) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
 
 /* 2 for AVX-512, 1 for AVX2, 0 for plain: the widest that this processor runs and that SKEM_SIMD allows. */
 static inline int simd_level(void)

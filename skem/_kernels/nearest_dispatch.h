@@ -8,9 +8,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#if defined(__GNUC__) && defined(__x86_64__)
-#include <immintrin.h>
-#endif
+
+#include "intrinsics.h"
 
 /* Centres that are scored together. */
 #define TILE 4
