@@ -70,7 +70,8 @@ def _seed_labels(source, n_components, init, rng):
     # rounded data, and rounding must not choose for them
     unit = unit.astype(np.float32).astype(np.float64)
     rows = subsample(source.X, source.weight)
-    Z = np.ascontiguousarray(summary.to_internal(source.X[rows.index]) / unit)
+    Z = np.ascontiguousarray(summary.to_internal(source.X[rows.index], copy=False))
+    Z /= unit
     centers = Z[choose_seeds(Z, rows.weight, n_components, init, rng)]
     if init == "k-means":
         centers = lloyd(Z, rows.weight, centers, np.zeros_like(unit), np.ones_like(unit), LLOYD_ITERATIONS)[0]

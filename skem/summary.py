@@ -49,9 +49,12 @@ class Summary(NamedTuple):
     constant: np.ndarray
     n_distinct: int = SUBSAMPLE
 
-    def to_internal(self, X):
-        """Map rows (n, n_features) from the user's units; the result is float64."""
-        return (np.asarray(X, dtype=np.float64) - self.origin) / self.scale
+    def to_internal(self, X, copy=True):
+        """Map rows (n, n_features) from the user's units; the result is float64, in X itself where it need not copy."""
+        internal = np.array(X, dtype=np.float64, copy=copy or None)
+        internal -= self.origin
+        internal /= self.scale
+        return internal
 
     def to_user(self, X):
         """Map rows back to the user's units."""
