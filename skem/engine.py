@@ -49,16 +49,24 @@ class Source:
     sample_weight : ndarray of shape (n,) or None
     family : Family
         Bound to a summary of the data.
+    index : intp ndarray of shape (m,), default=None
+        Rows of X to work on, in this order, without a copy of them; weights, labels and all else that comes by row
+        are then of length m.
     """
 
-    def __init__(self, X, sample_weight, family):
+    def __init__(self, X, sample_weight, family, index=None):
         self.X = X
+        self.index = index
         self.weight = sample_weight
         self.family = family
         self._total_second = None
 
     def __len__(self):
-        return self.X.shape[0]
+        return self.X.shape[0] if self.index is None else len(self.index)
+
+    def take(self, rows):
+        """Rows by slice."""
+        return self.X[rows] if self.index is None else self.X[self.index[rows]]
 
     @property
     def total_weight(self):
@@ -73,7 +81,7 @@ class Source:
         """Weighted sum of log h(x), the Jacobian of the internal coordinates included."""
         total = 0.0
         for rows in self.blocks():
-            terms = np.broadcast_to(self.family.log_base_measure(self.X[rows]), (rows.stop - rows.start,))
+            terms = np.broadcast_to(self.family.log_base_measure(self.take(rows)), (rows.stop - rows.start,))
             total += float(terms.sum() if self.weight is None else self.weight[rows] @ terms)
         return total - self.total_weight * self.family.summary_.log_jacobian
 
@@ -127,7 +135,7 @@ class Source:
             log_weights = log_weights + part.offset
         return Prepared(
             self.X, summary.origin, summary.scale, len(log_weights), log_weights, scorers,
-            [(collector, 0, d) for collector in collectors], **rows,
+            [(collector, 0, d) for collector in collectors], index=self.index, **rows,
         )  # fmt: skip
 
     def _pass(self, score, moved, n_k, sums, *, second):
@@ -182,7 +190,7 @@ class Source:
         parts = [(part, 0, d)]
         return run_pass(
             self.X, summary.origin, summary.scale, 1, np.zeros(1), [] if collect else parts, parts if collect else [],
-            sample_weight=self.weight, **rows,
+            index=self.index, sample_weight=self.weight, **rows,
         )  # fmt: skip
 
     def _second_of_all(self, shared):
@@ -208,7 +216,7 @@ class Source:
         offset = log_weights
         results = []
         for block in self.blocks():
-            X = family.summary_.to_internal(self.X[block])
+            X = family.summary_.to_internal(self.take(block))
             features = np.ascontiguousarray(family.features(X), dtype=np.float64)
             m = features.shape[1]
             scorers: list[tuple[Any, int, int]] = []

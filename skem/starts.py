@@ -60,8 +60,20 @@ def choose_seeds(Z, weight, n_components, init, rng):
     return np.asarray(kmeans_plusplus(Z, weight, n_components, uniforms, n_trials))
 
 
-def _seed_labels(source, n_components, init, rng):
-    """Labels of every row by the nearest seed, or by k-means from the seeds."""
+def seed_labels(source, n_components, init, rng):
+    """Labels of every row by the nearest seed, or by k-means from the seeds.
+
+    Parameters
+    ----------
+    source : Source
+    n_components : int
+    init : {"k-means", "k-means++", "random"}
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    labels : int32 ndarray of shape (n,)
+    """
     summary = source.family.summary_
     unit = np.sqrt(summary.variance)
     if source.family.equivariance == "scalar":
@@ -162,7 +174,7 @@ def start(source, n_components, init, rng, assign="soft"):
     """
     n = len(source)
     if isinstance(init, str):
-        return source.assign_given(n_components, codes=_seed_labels(source, n_components, init, rng))
+        return source.assign_given(n_components, codes=seed_labels(source, n_components, init, rng))
     if isinstance(init, dict):
         log_weights, theta = theta_from_parameters(source.family, n_components, init)
         return source.run(log_weights, theta, assign=assign)

@@ -98,18 +98,22 @@ def _order_by_value(X, rows):
     return order, group[order]
 
 
-def _join_equal(X, sample_weight, rows, inverse=None):
-    """Canonical rows of X[rows], sorted by value; their positions are written into `inverse`."""
+def _join_equal(X, weight, rows, inverse=None):
+    """Canonical rows of X[rows], `weight` theirs, sorted by value; their positions are written into `inverse`."""
     order, group = _order_by_value(X, rows)
+    weight = np.bincount(group, None if weight is None else weight[order]).astype(np.float64)
     order = rows[order]
     if inverse is not None:
         inverse[order] = group
-    weight = np.bincount(group, None if sample_weight is None else sample_weight[order]).astype(np.float64)
     return CanonicalRows(order[np.flatnonzero(np.diff(group, prepend=-1))], weight, inverse)
 
 
 def _weighted_rows(X, sample_weight):
-    return np.arange(len(X)) if sample_weight is None else np.flatnonzero(sample_weight)
+    """Rows with weight, and their weights (None where all are 1)."""
+    if sample_weight is None:
+        return np.arange(len(X)), None
+    rows = np.flatnonzero(sample_weight)
+    return rows, sample_weight[rows]
 
 
 def _inverse_span(low, high):
@@ -137,10 +141,10 @@ def canonical_rows(X, sample_weight=None):
     -------
     rows : CanonicalRows
     """
-    rows = _weighted_rows(X, sample_weight)
+    rows, weight = _weighted_rows(X, sample_weight)
     inverse = np.full(len(X), -1, dtype=np.intp)
     if len(rows) <= SUBSAMPLE:
-        return _join_equal(X, sample_weight, rows, inverse)
+        return _join_equal(X, weight, rows, inverse)
     exact, first, group = np.unique(row_hash(X)[rows], return_index=True, return_inverse=True)
     index = rows[first]
     if len(index) <= SUBSAMPLE:
@@ -151,7 +155,7 @@ def canonical_rows(X, sample_weight=None):
     rank = np.empty(len(order), dtype=np.intp)
     rank[order] = np.arange(len(order))
     inverse[rows] = rank[group]
-    weight = np.bincount(group, None if sample_weight is None else sample_weight[rows]).astype(np.float64)
+    weight = np.bincount(group, weight).astype(np.float64)
     return CanonicalRows(index[order], weight[order], inverse)
 
 
@@ -175,31 +179,39 @@ def subsample(X, sample_weight=None):
     """
     n, size = len(X), _subsample_size(X.shape[1])
     if n <= size:
-        return _join_equal(X, sample_weight, _weighted_rows(X, sample_weight))
+        rows, weight = _weighted_rows(X, sample_weight)
+        return _join_equal(X, weight, rows)
     low, high = column_range(X, sample_weight)
     inv_span = _inverse_span(low, high)
-    rows, keys = np.empty(0, np.intp), np.empty(0, np.uint64)
-    limit, n_cut = np.uint64(np.iinfo(np.uint64).max), 0
+    rows, keys, weight = np.empty(0, np.intp), np.empty(0, np.uint64), np.empty(0)
+    limit, n_kept = np.uint64(np.iinfo(np.uint64).max), 0
     for start in range(0, n, SUBSAMPLE):
         # block by block, for a key of each row would be the largest thing in memory
         block = slice(start, min(start + SUBSAMPLE, n))
         own = row_hash(X[block], low, inv_span)
-        near = own <= limit
-        if sample_weight is not None:
-            near &= sample_weight[block] > 0
+        mass = np.ones(len(own)) if sample_weight is None else sample_weight[block]
+        near = (own <= limit) & (mass > 0)
         rows, keys = np.append(rows, start + np.flatnonzero(near)), np.append(keys, own[near])
-        if len(keys) > 2 * max(n_cut, size) or block.stop == n:
-            # repeated rows share a key, and count once
-            distinct = np.sort(keys)
-            distinct = distinct[np.append(True, distinct[1:] != distinct[:-1])]
-            if len(distinct) >= size:
-                limit = distinct[size - 1]
-                near = keys <= limit
-                rows, keys = rows[near], keys[near]
-            n_cut = len(keys)
-    if len(distinct) < size:
-        return canonical_rows(X, sample_weight)._replace(inverse=None)
-    return _join_equal(X, sample_weight, rows)
+        weight = np.append(weight, mass[near])
+        if len(keys) <= 2 * max(n_kept, size) and block.stop < n:
+            continue
+        # repeated rows share a key, and count once
+        distinct = np.sort(keys)
+        distinct = distinct[np.append(True, distinct[1:] != distinct[:-1])]
+        if len(distinct) >= size:
+            limit = distinct[size - 1]
+            near = keys <= limit
+            rows, keys, weight = rows[near], keys[near], weight[near]
+        if len(keys) > 2 * size or len(distinct) < size:
+            # they pile up, and are joined
+            exact, first, group = np.unique(row_hash(X[rows]), return_index=True, return_inverse=True)
+            rows, keys, weight = rows[first], keys[first], np.bincount(group, weight)
+        n_kept = len(keys)
+    if len(distinct) < size and len(rows) > SUBSAMPLE:
+        # the columns' ranges tell too few rows apart: all stay, as in `canonical_rows`
+        order = np.lexsort((exact, keys))
+        return CanonicalRows(rows[order], weight[order], None)
+    return _join_equal(X, weight, rows)
 
 
 def _weighted_median(values, weight):
@@ -236,7 +248,7 @@ def _check_range(low, high):
         )
 
 
-def summarize(X, sample_weight, equivariance):
+def summarize(X, sample_weight, equivariance, rows=None):
     """Summarize a data set for a family.
 
     Parameters
@@ -246,6 +258,8 @@ def summarize(X, sample_weight, equivariance):
     equivariance : {"affine", "columns", "scalar"} or None
         Changes of units that the family is closed under: a scale a column, one for all, or none at all
         (then origin 0 and scale 1).
+    rows : CanonicalRows, default=None
+        Of X, where not a bit may depend on how rows were given: the order in which moments are summed.
 
     Returns
     -------
@@ -262,15 +276,15 @@ def summarize(X, sample_weight, equivariance):
     constant = low == high
     if equivariance is not None:
         _check_range(low, high)
-    rows = subsample(X, sample_weight)
-    sample = X[rows.index].astype(np.float64, copy=False)
+    chosen = subsample(X, sample_weight)
+    sample = X[chosen.index].astype(np.float64, copy=False)
     if equivariance is not None:
         width = np.empty(d)
         for j in range(d):
             # side by side in memory: several times faster than along the first axis
             values = np.ascontiguousarray(sample[:, j])
-            origin[j] = _weighted_median(values, rows.weight)
-            width[j] = _width(np.abs(values - origin[j]), rows.weight)
+            origin[j] = _weighted_median(values, chosen.weight)
+            width[j] = _width(np.abs(values - origin[j]), chosen.weight)
         if equivariance == "scalar":
             # a constant column says nothing of the one unit, unless all are constant
             known = width[~constant] if not constant.all() else np.abs(origin)
@@ -288,7 +302,8 @@ def summarize(X, sample_weight, equivariance):
             f"X[{row}, {column}] = {X[row, column]:.3g} lies {farthest[column]:.3g} standard deviations from the "
             f"median of column {column}; drop the row or transform the column"
         )
-    total, mean, square = column_moments(X, origin, 1.0 / scale, sample_weight, WINSOR if equivariance else np.inf)
+    weight, index = (sample_weight, None) if rows is None else (rows.weight, rows.index)
+    total, mean, square = column_moments(X, origin, 1.0 / scale, weight, WINSOR if equivariance else np.inf, index)
     variance = square - mean**2
     known = (variance > 1e-13 * square) & ~constant
     # a constant column has no spread of its own: its magnitude stands in, or the other columns where all have one
@@ -300,10 +315,10 @@ def summarize(X, sample_weight, equivariance):
     sample /= scale
     if equivariance is not None:
         np.clip(sample, -WINSOR, WINSOR, out=sample)
-    sample -= rows.weight @ sample / rows.weight.sum()
-    sample *= np.sqrt(rows.weight)[:, None]
-    covariance = sample.T @ sample / max(rows.weight.sum() - 1.0, 1.0)
-    n_distinct = len(rows.index)
+    sample -= chosen.weight @ sample / chosen.weight.sum()
+    sample *= np.sqrt(chosen.weight)[:, None]
+    covariance = sample.T @ sample / max(chosen.weight.sum() - 1.0, 1.0)
+    n_distinct = len(chosen.index)
     if n_distinct >= _subsample_size(d):
         n_distinct = len(X)
     return Summary(d, float(total), origin, scale, np.asarray(mean), variance, covariance, constant, n_distinct)

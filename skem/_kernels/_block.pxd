@@ -33,6 +33,43 @@ cdef inline void load(
             to[n] = 0.0
 
 
+cdef inline void gather(
+    const floating *x,         # IN
+    Py_ssize_t row_stride,     # IN  in elements
+    Py_ssize_t column_stride,  # IN
+    const Py_ssize_t *index,   # IN  (rows)
+    int rows, int d,
+    floating *out,             # OUT (rows, d)
+) noexcept nogil:
+    cdef int n, j
+    cdef const floating *p
+    for n in range(rows):
+        p = x + index[n] * row_stride
+        for j in range(d):
+            out[n * d + j] = p[j * column_stride]
+
+
+cdef inline void load_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
+    """Bring rows to internal coordinates, columns side by side."""
+    cdef Py_ssize_t row_stride = job.row_stride, column_stride = job.column_stride
+    cdef const float *xf = <const float *> job.x + row * row_stride
+    cdef const double *xd = <const double *> job.x + row * row_stride
+    if job.index != NULL:
+        if job.is_float:
+            gather(<const float *> job.x, row_stride, column_stride, job.index + row, rows, job.d, <float *> buf.rows)
+            xf = <const float *> buf.rows
+        else:
+            gather(<const double *> job.x, row_stride, column_stride, job.index + row, rows, job.d, buf.rows)
+            xd = buf.rows
+        row_stride, column_stride = job.d, 1
+    if job.is_float:
+        load(xf, row_stride, column_stride, job.origin, job.inv_scale, rows, job.d, job.B, buf.x)
+    elif column_stride == 1:
+        job.tiles.load(xd, row_stride, job.origin, job.inv_scale, rows, job.d, job.B, buf.x)
+    else:
+        load(xd, row_stride, column_stride, job.origin, job.inv_scale, rows, job.d, job.B, buf.x)
+
+
 cdef inline void start_scores(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
     """Log weights and whatever each row is known to prefer."""
     cdef int k, n, B = job.B
@@ -215,15 +252,7 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
     cdef const double *start
     cdef Scorer *sc
     cdef Features *fm
-    if job.is_float:
-        load(<const float *> job.x + row * job.row_stride, job.row_stride, job.column_stride,
-             job.origin, job.inv_scale, rows, job.d, B, buf.x)
-    elif job.column_stride == 1:
-        job.tiles.load(<const double *> job.x + row * job.row_stride, job.row_stride, job.origin, job.inv_scale,
-                       rows, job.d, B, buf.x)
-    else:
-        load(<const double *> job.x + row * job.row_stride, job.row_stride, job.column_stride,
-             job.origin, job.inv_scale, rows, job.d, B, buf.x)
+    load_block(job, buf, row, rows)
     for n in range(B):
         buf.w[n] = 0.0 if n >= rows else (1.0 if job.weight == NULL else job.weight[row + n])
     for i in range(job.n_features):

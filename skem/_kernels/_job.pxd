@@ -43,6 +43,7 @@ cdef struct Job:
     Py_ssize_t row_stride, column_stride
     const double *origin
     const double *inv_scale
+    const Py_ssize_t *index        # row of x that each row of the pass is, or NULL
     const double *weight
     const double *log_weights
     const double *log_prior        # (n, K) or NULL
@@ -74,6 +75,7 @@ cdef struct Buffers:
     double *spare                  # (KP, W) sums of soft assignments that a draw does not keep
     double *panels                 # (width / 8, B, 8) for wide collectors
     double *gathered               # (B) weights of a component's own rows
+    double *rows                   # (B, d) rows of x side by side where an index names them
     double *table
     double *sums
     int *order                     # rows of the block sorted by label
@@ -103,7 +105,7 @@ cdef inline size_t align_doubles(size_t n) noexcept nogil:
 
 cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     cdef size_t B = job.B
-    cdef size_t sizes[12]
+    cdef size_t sizes[13]
     cdef size_t total = 8, i
     cdef double *p
     sizes[0] = align_doubles((job.d + 4) * B)
@@ -118,7 +120,8 @@ cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     sizes[9] = align_doubles(job.table_size)
     sizes[10] = align_doubles(job.sums_size)
     sizes[11] = B
-    for i in range(12):
+    sizes[12] = 0 if job.index == NULL else align_doubles(job.d * B)
+    for i in range(13):
         total += sizes[i]
     buf.all = <double *> calloc(total, sizeof(double))
     buf.order = <int *> malloc((B + job.KP + 1) * sizeof(int))
@@ -138,7 +141,8 @@ cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     buf.spare = buf.z + sizes[6]
     buf.panels = buf.spare + sizes[7]
     buf.gathered = buf.panels + sizes[8]
-    buf.table = buf.gathered + sizes[11]
+    buf.rows = buf.gathered + sizes[11]
+    buf.table = buf.rows + sizes[12]
     buf.sums = buf.table + sizes[9]
     return 1
 

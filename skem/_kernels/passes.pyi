@@ -35,6 +35,7 @@ def run_pass(
     collectors: Sequence[tuple[Linear | Centred, int, int]],
     *,
     assign: Literal["soft", "hard", "draw"] = ...,
+    index: NDArray[np.intp] | None = ...,
     sample_weight: NDArray[np.float64] | None = ...,
     log_prior: NDArray[np.float64] | None = ...,
     codes: NDArray[np.int32] | None = ...,

@@ -199,7 +199,7 @@ cdef class Prepared:
 
     def __init__(
         self, X, const double[::1] origin, const double[::1] scale, int n_components, const double[::1] log_weights,
-        scorers, collectors, *, assign="soft", const double[::1] sample_weight=None,
+        scorers, collectors, *, assign="soft", const Py_ssize_t[::1] index=None, const double[::1] sample_weight=None,
         const double[:, ::1] log_prior=None, const int32_t[::1] codes=None, const int32_t[::1] labels_in=None,
         const double[::1] uniforms=None, const Py_ssize_t[::1] uniform_start=None, int32_t[::1] labels=None,
         double[::1] lse=None, double[:, ::1] resp=None, double[:, ::1] scores=None, int n_threads=0,
@@ -217,6 +217,9 @@ cdef class Prepared:
         if resp is not None and assign == "hard":
             raise ValueError("a hard pass has no responsibilities to write")
         job.n, d = X.shape
+        if index is not None:
+            job.n = index.shape[0]
+            job.index = &index[0]
         job.d, job.K, job.KP = d, K, pad_components(K)
         job.assign = ASSIGNMENTS[assign]
         # the block shrinks with the number of scores and columns so that it stays in the second-level cache
@@ -281,7 +284,7 @@ cdef class Prepared:
             self.n_threads = 1
         self.slice_chunks = max(self.n_threads, <Py_ssize_t> (self.n_threads * 2e8 / (work * job.chunk_rows)))
         # every array that the job points into lives as long as this object
-        self.keep += [X, origin, inv_scale, sample_weight, log_prior, codes, labels_in, uniforms, uniform_start,
+        self.keep += [X, origin, inv_scale, index, sample_weight, log_prior, codes, labels_in, uniforms, uniform_start,
                       labels, lse, resp, scores]
 
     cdef int run(self) except -1:
@@ -359,6 +362,8 @@ def run_pass(*args, **named):
     scorers, collectors : list of (spec, column, n_columns)
         `parts.Linear` or `parts.Centred`, and the columns that it reads.
     assign : {"soft", "hard", "draw"}
+    index : intp ndarray of shape (m,), default=None
+        The rows of X that the pass works on, in this order; what comes by row below is then (m, ...).
     sample_weight : ndarray of shape (n,), default=None
     log_prior : ndarray of shape (n, n_components), default=None
         Added to the scores of each row.

@@ -17,6 +17,7 @@ def column_moments(
     inv_scale: NDArray[np.float64],
     weights: NDArray[np.float64] | None,
     clip: float,
+    index: NDArray[np.intp] | None = ...,
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]: ...
 def kmeans_plusplus(
     X: NDArray[np.float64],

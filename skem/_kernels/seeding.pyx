@@ -177,6 +177,7 @@ cdef void _add_moments(
     const double[::1] origin,   # IN (d,)
     const double[::1] inv_scale,  # IN (d,)
     const double[::1] weights,  # IN (n,), or None
+    const Py_ssize_t[::1] index,  # IN (n,) rows of X in the order of their sums, or None
     double clip,                # IN
     Py_ssize_t start,           # IN a multiple of BLOCK_ROWS
     Py_ssize_t stop,            # IN
@@ -184,8 +185,8 @@ cdef void _add_moments(
     double *sums,               # IN OUT (2, d) sums of w y and w y^2
     double *sum_w,              # IN OUT
 ) noexcept nogil:
-    cdef Py_ssize_t b, i, j, d = X.shape[1]
-    cdef bint weighted = weights is not None
+    cdef Py_ssize_t b, i, j, row, d = X.shape[1]
+    cdef bint weighted = weights is not None, indexed = index is not None
     cdef double w = 1, y, block_w
     for b in range(start // BLOCK_ROWS, _n_blocks(stop)):
         memset(block, 0, 2 * d * sizeof(double))
@@ -196,8 +197,9 @@ cdef void _add_moments(
                 if w == 0:
                     continue
             block_w += w
+            row = index[i] if indexed else i
             for j in range(d):
-                y = (X[i, j] - origin[j]) * inv_scale[j]
+                y = (X[row, j] - origin[j]) * inv_scale[j]
                 if y > clip:
                     y = clip
                 elif y < -clip:
@@ -215,6 +217,7 @@ def column_moments(
     const double[::1] inv_scale,
     const double[::1] weights,
     double clip,
+    const Py_ssize_t[::1] index=None,
 ):
     """Weighted mean and mean square of y = (X - origin) * inv_scale, held within -clip and clip.
 
@@ -228,6 +231,8 @@ def column_moments(
         None stands for ones.
     clip : float
         May be infinite.
+    index : intp ndarray of shape (m,), default=None
+        The rows of X to sum, in this order; weights are then theirs.
 
     Returns
     -------
@@ -238,7 +243,8 @@ def column_moments(
     mean_square : ndarray of shape (n_features,)
         Mean of y^2.
     """
-    cdef Py_ssize_t n = X.shape[0], d = X.shape[1], start = 0, stop, step = _slice_rows(d)
+    cdef Py_ssize_t n = X.shape[0] if index is None else index.shape[0]
+    cdef Py_ssize_t d = X.shape[1], start = 0, stop, step = _slice_rows(d)
     cdef double sum_w = 0
     if origin.shape[0] != d or inv_scale.shape[0] != d:
         raise ValueError("origin and inv_scale need one value per column of X")
@@ -252,7 +258,7 @@ def column_moments(
         stop = min(start + step, n)
         with nogil:
             _add_moments(
-                X, origin, inv_scale, weights, clip, start, stop, &scratch[0], &sums[0, 0], &sum_w
+                X, origin, inv_scale, weights, index, clip, start, stop, &scratch[0], &sums[0, 0], &sum_w
             )
         PyErr_CheckSignals()
         start = stop

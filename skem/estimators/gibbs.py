@@ -12,12 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._compat import Interval
 from skem.engine import Source
-from skem.estimators.base import BaseMixture
+from skem.estimators.base import BaseMixture, owners, renumber
 from skem.estimators.monitor import Monitor
 from skem.estimators.prediction import log_responsibilities
 from skem.inference.base import Fit, Model
 from skem.inference.gibbs import Gibbs, match, only_draw
-from skem.starts import is_given, start
+from skem.starts import is_given, seed_labels, start
 from skem.summary import canonical_rows, summarize
 from skem.weights import DirichletWeights
 
@@ -167,16 +167,9 @@ class GibbsMixture(BaseMixture):
         family, algorithm = self._family(), self._algorithm()
         algorithm.require(family)
         # chains see distinct rows in canonical order, so that not a bit of a draw depends on how rows were given
-        rows = canonical_rows(X, sample_weight)
-        distinct = np.ascontiguousarray(X[rows.index])
-        try:
-            summary = summarize(distinct, rows.weight, family.equivariance)
-        except ValueError:
-            # the same complaint again, naming the row by its place in X
-            summarize(X, sample_weight, family.equivariance)
-            raise
-        family = family.bind(summary)
-        source, as_given = Source(distinct, rows.weight, family), Source(X, sample_weight, family)
+        rows = canonical_rows(X, sample_weight)._replace(inverse=None)
+        family = family.bind(summarize(X, sample_weight, family.equivariance, rows))
+        source, as_given = Source(X, rows.weight, family, rows.index), Source(X, sample_weight, family)
         model = Model.build(family, self._weights(self.n_components), self.n_components, source)
         seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_chains + 1)
         rng, *start_rngs = [np.random.default_rng(seed) for seed in seeds]
@@ -194,7 +187,8 @@ class GibbsMixture(BaseMixture):
             # labels and responsibilities refer to the rows as they were given
             givens = [start(as_given, self.n_components, self.init, rng)] * self.n_chains
         else:
-            givens = [start(source, self.n_components, self.init, own) for own in start_rngs]
+            labels = (seed_labels(as_given, self.n_components, self.init, own) for own in start_rngs)
+            givens = [source.assign_given(self.n_components, codes=own[rows.index]) for own in labels]
         chains = algorithm.sample(model, source, givens, rng, report)
         monitor.end(chains)
         self._publish(model, as_given, chains)
@@ -222,13 +216,12 @@ class GibbsMixture(BaseMixture):
         kept = np.linspace(0, len(thetas) - 1, n_kept).round().astype(np.intp)
 
         met = np.flatnonzero((np.take_along_axis(n_k, orders, axis=1) > 0).any(axis=0))
-        labels = met[_labels(source, _select(log_weights, thetas, orders[:, met], kept))]
-        carried = labels if source.weight is None else labels[source.weight > 0]
-        owned, owning = (np.bincount(own, minlength=n_components)[met] > 0 for own in (carried, labels))
-        met = met[np.lexsort((~owning, ~owned))]
-        rank = np.full(n_components, -1, dtype=np.int32)
-        rank[met] = np.arange(len(met))
-        orders = orders[:, met]
+        labels = _labels(source, _select(log_weights, thetas, orders[:, met], kept))
+        owned, owning = owners(source, labels, len(met))
+        order = np.lexsort((~owning, ~owned))
+        rank = np.empty(len(met), dtype=np.int32)
+        rank[order] = np.arange(len(met))
+        orders = orders[:, met[order]]
         flat = self._flat(model, pivot)
         self._warn(model, flat, np.zeros(n_components, dtype=bool))
 
@@ -237,7 +230,7 @@ class GibbsMixture(BaseMixture):
         ((self._log_weights, self._theta),) = _select(log_weights, thetas, orders, [int(np.argmax(chains.log_joint))])
         self._posterior = None
         self.n_components_ = len(met)
-        self.labels_ = rank[labels]
+        self.labels_ = renumber(source, labels, rank)
         draws: dict[str, np.ndarray] = {}
         for i in range(len(thetas)):
             ((own, theta),) = _select(log_weights, thetas, orders, [i])
