@@ -81,8 +81,11 @@ class Source:
         """Weighted sum of log h(x), the Jacobian of the internal coordinates included."""
         total = 0.0
         for rows in self.blocks():
-            terms = np.broadcast_to(self.family.log_base_measure(self.take(rows)), (rows.stop - rows.start,))
-            total += float(terms.sum() if self.weight is None else self.weight[rows] @ terms)
+            terms = self.family.log_base_measure(self.take(rows))
+            if np.ndim(terms) == 0:
+                total += terms * (rows.stop - rows.start if self.weight is None else float(self.weight[rows].sum()))
+            else:
+                total += float(terms.sum() if self.weight is None else self.weight[rows] @ terms)
         return total - self.total_weight * self.family.summary_.log_jacobian
 
     def run(self, log_weights, theta=None, *, collect=True, collector=None, assign="soft", weighted=True, **rows):

@@ -89,9 +89,11 @@ def _order_by_value(X, rows):
     group = np.zeros(len(rows), dtype=np.intp)
     for j in range(X.shape[1]):
         column = X[rows, j]
-        order = np.lexsort((column, group))
-        step = (np.diff(column[order]) != 0) | (np.diff(group[order]) != 0)
-        group[order] = np.concatenate([[0], np.cumsum(step)])
+        order = np.lexsort((column, group)) if j else np.argsort(column, kind="stable")
+        column, numbers = column[order], group[order]
+        step = (column[1:] != column[:-1]) | (numbers[1:] != numbers[:-1])
+        np.cumsum(step, out=numbers[1:])
+        group[order] = numbers
         # most columns of real data never decide: go on only while ties are left
         if group[order[-1]] == len(rows) - 1:
             break
@@ -215,8 +217,8 @@ def subsample(X, sample_weight=None):
 
 
 def _weighted_median(values, weight):
-    """Lower weighted median: one of the values, so that differences to it are exact."""
-    if weight.min() == weight.max():
+    """Lower weighted median: one of the values, so that differences to it are exact; weight None means all equal."""
+    if weight is None:
         middle = (len(values) + 1) // 2 - 1
         return np.partition(values, middle)[middle]
     order = np.argsort(values, kind="stable")
@@ -231,7 +233,7 @@ def _width(distance, weight):
         # more than half of the column is one value: the others tell the spread, one wild row among them or not
         away = distance > 0
         if away.any():
-            width = _weighted_median(distance[away], weight[away])
+            width = _weighted_median(distance[away], None if weight is None else weight[away])
     return 1.4826 * width
 
 
@@ -280,11 +282,12 @@ def summarize(X, sample_weight, equivariance, rows=None):
     sample = X[chosen.index].astype(np.float64, copy=False)
     if equivariance is not None:
         width = np.empty(d)
+        weight = None if chosen.weight.min() == chosen.weight.max() else chosen.weight
         for j in range(d):
             # side by side in memory: several times faster than along the first axis
             values = np.ascontiguousarray(sample[:, j])
-            origin[j] = _weighted_median(values, chosen.weight)
-            width[j] = _width(np.abs(values - origin[j]), chosen.weight)
+            origin[j] = _weighted_median(values, weight)
+            width[j] = _width(np.abs(values - origin[j]), weight)
         if equivariance == "scalar":
             # a constant column says nothing of the one unit, unless all are constant
             known = width[~constant] if not constant.all() else np.abs(origin)

@@ -253,7 +253,9 @@ cdef class Prepared:
             job.x = <const char *> &xd[0, 0]
             job.row_stride, job.column_stride = xd.strides[0] // 8, xd.strides[1] // 8
         inv_scale = 1.0 / np.asarray(scale)
-        self.log_weights = _own(np.pad(log_weights, (0, job.KP - K)), self.keep)   # tiles read padded components
+        self.log_weights = _own(None, self.keep, job.KP)
+        memcpy(self.log_weights, &log_weights[0], K * sizeof(double))
+        memset(self.log_weights + K, 0, (job.KP - K) * sizeof(double))   # tiles read padded components
         job.origin, job.inv_scale, job.log_weights = &origin[0], &inv_scale[0], self.log_weights
         if sample_weight is not None:
             job.weight = &sample_weight[0]

@@ -15,6 +15,7 @@ from skem.weights import safe_log
 
 # A query farther out than 2 ** FAR, in internal coordinates, is drawn in before it is squared.
 FAR = 400
+NEAR = 2.0 ** (FAR - 1)
 # How much nearer a second look is taken, where the density falls off by a power of the distance.
 LOOK = 200
 
@@ -38,9 +39,14 @@ class DrawnIn:
 
     def __init__(self, X, summary):
         self.origin = summary.origin
+        low, high = column_range(X, None)
+        # nearly always all columns are near by the units of the smallest, as plain numbers tell soonest
+        farthest = max(high.tolist() + (-low).tolist()) + max(map(abs, self.origin.tolist()))
+        if farthest < NEAR * min(summary.scale.tolist()):
+            self.rows = self.halvings = np.zeros(0, dtype=np.intp)
+            return
         unit = np.frexp(summary.scale)[1]
         # halves, since the difference of two finite numbers may overflow
-        low, high = column_range(X, None)
         reach = np.maximum(np.abs(high / 2 - self.origin / 2), np.abs(low / 2 - self.origin / 2))
         if (np.frexp(reach)[1] - unit).max() < FAR:
             self.rows = self.halvings = np.zeros(0, dtype=np.intp)

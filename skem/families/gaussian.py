@@ -160,7 +160,7 @@ class Gaussian(Family):
     def scorer(self, theta):
         mean, factor = theta.mean, theta.factor
         structure, d = self._structure, mean.shape[1]
-        offset = np.ascontiguousarray(np.broadcast_to(theta.offset, (len(mean),)))
+        offset = np.ascontiguousarray(theta.offset)
         if self._feature_map is not None:
             variance = self.summary_.variance
             weights, constant = natural(structure.name, mean, factor, offset, variance, LINEAR_REACH)
@@ -203,8 +203,9 @@ class Gaussian(Family):
     # -- parameter side --------------------------------------------------------------------------
 
     def _point(self, mean, factor, log_det):
+        offset = log_det if np.ndim(log_det) else np.full(len(mean), log_det)
         return Parameters(
-            {"mean": mean, "factor": factor, "offset": np.broadcast_to(log_det, (len(mean),))},
+            {"mean": mean, "factor": factor, "offset": offset},
             ("factor",) if self._structure.shared else (),
         )
 
