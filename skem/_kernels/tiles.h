@@ -40,23 +40,45 @@ static inline double T(as_value)(int64_t i) { double a; memcpy(&a, &i, 8); retur
 #define EACH(v) UNROLL for (int v = 0; v < NV; v++)
 
 /* a = exp(a) for a <= 0, NV vectors in step (a chain of multiplications alone would wait for itself); at most 1.5 ulp
- * off: 2^n times a minimax polynomial of degree 11 on [-ln2/2, ln2/2], itself 4e-18 off. Below -708 the result is 0:
- * no subnormals, which would be slow and carry nothing; what is computed there on the way is masked out. */
+ * off. With n the nearest integer to a / ln2 it is 2^n times a minimax polynomial of degree 11; where a register holds a
+ * table of 2^(j/8), n counts eighths and degree 7 does, either 4e-18 off. Below -708 the result is 0: no subnormals,
+ * which would be slow and carry nothing; what is computed there on the way is masked out. */
 static ALWAYS_INLINE void T(exp)(V *a)
 {
     const double magic = 6755399441055744.0; /* 1.5 * 2^52: adding it rounds to an integer, kept in the low bits */
+    V n[NV], r[NV], p[NV];
+#if W == 8 && defined(__AVX512F__)
+    static const double coefficients[] = {
+        0.0013889782552146295, 0.008333333355642484, 0.041666666569533224, 0.16666666666664826, 0.50000000000003, 1.0,
+    };
+    const V table = {1.0, 1.0905077326652577, 1.189207115002721, 1.2968395546510096,
+                     1.4142135623730951, 1.5422108254079407, 1.681792830507429, 1.8340080864093424};
+    EACH(v) n[v] = a[v] * (8 * 1.4426950408889634074) + magic;
+    EACH(v) r[v] = a[v] - (n[v] - magic) * (6.93147180369123816490e-01 / 8);
+    EACH(v) r[v] = r[v] - (n[v] - magic) * (1.90821492927058770002e-10 / 8);
+    EACH(v) p[v] = ZERO + 0.00019841086765091292;
+    UNROLL for (int i = 0; i < 6; i++) EACH(v) p[v] = p[v] * r[v] + coefficients[i];
+    EACH(v) p[v] = p[v] * r[v];
+    EACH(v) {
+        /* the lowest three bits choose the root, those above belong into the exponent */
+        V root = (V)_mm512_permutexvar_pd((__m512i)n[v], (__m512d)table);
+        p[v] = p[v] * root + root;
+        n[v] = AS_VALUE((AS_BITS(n[v]) << 49) & (int64_t)0xfff0000000000000);
+        a[v] = WHERE(a[v] >= -708.0, AS_VALUE(AS_BITS(p[v]) + AS_BITS(n[v])));
+    }
+#else
     static const double coefficients[] = {
         2.7630262295233136e-07, 2.7557585848612797e-06, 2.4801493056989953e-05, 0.00019841269507067088,
         0.0013888888943673922,  0.008333333333494303,   0.041666666666529975,   0.16666666666666413,
         0.5000000000000011,     1.0,                    1.0,
     };
-    V n[NV], r[NV], p[NV];
     EACH(v) n[v] = a[v] * 1.4426950408889634074 + magic;
     EACH(v) r[v] = a[v] - (n[v] - magic) * 6.93147180369123816490e-01;
     EACH(v) r[v] = r[v] - (n[v] - magic) * 1.90821492927058770002e-10;
     EACH(v) p[v] = ZERO + 2.500024795333959e-08;
     UNROLL for (int i = 0; i < 11; i++) EACH(v) p[v] = p[v] * r[v] + coefficients[i];
     EACH(v) a[v] = WHERE(a[v] >= -708.0, AS_VALUE(AS_BITS(p[v]) + (AS_BITS(n[v]) << 52)));
+#endif
 }
 
 /* log(x) for normal x >= 1 (a sum of exponentials whose largest term is 1): exponent and mantissa, then
