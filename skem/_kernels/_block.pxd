@@ -241,7 +241,7 @@ cdef inline void collect(Job *job, Buffers *buf, Collector *c, int rows) noexcep
                 buf.gathered[t] = 0.0
             x_k = buf.z
         if c.kind == FULL:
-            job.tiles.full_sums(x_k, c.width, mean, r, at, at + c.width * W, padded)
+            job.tiles.full_sums(x_k, c.d, mean, r, at, at + c.width * W, padded)
         else:
             job.tiles.diag_sums(x_k, c.width, mean, r, at, at + c.width * W, padded)
 

@@ -20,7 +20,7 @@ cdef extern from "dispatch.h" nogil:
         double (*assign_soft)(double *S, int K, const double *w, int B, double *lse, double *n_k) noexcept nogil
         void (*best_score)(const double *S, int K, int B, double *best, double *index) noexcept nogil
         void (*linear_sums)(const double *F, int M, const double *R, int K, double *table, int B) noexcept nogil
-        void (*full_sums)(const double *X, int D, const double *m, const double *r,
+        void (*full_sums)(const double *X, int d, const double *m, const double *r,
                           double *first, double *second, int B) noexcept nogil
         void (*diag_sums)(const double *X, int D, const double *m, const double *r,
                           double *first, double *second, int B) noexcept nogil

@@ -349,47 +349,56 @@ static void T(linear_sums)(const double *F, int M, const double *R, int K, doubl
         }
 }
 
-/* first += sum r z (vectors, NULL where a tile left of the diagonal leaves it), t += sum (r z_i) z_j for one tile of
- * 4 x NV, z = x - m; of a tile on the diagonal only what lies on or below it, `shift` columns right of its start. */
-static ALWAYS_INLINE void T(centred_tile)(const int diagonal, const int shift, const double *xi, const double *xj,
-                                          const double *mi, const double *mj, const double *r, double *first,
-                                          double *t, int B)
+/* first += sum r z (vectors, for a tile on the diagonal), t += sum (r z_i) z_j for one tile of R <= 4 rows by NV columns,
+ * z = x - m; of a tile on the diagonal only what lies on or below it, `shift` columns right of its start. */
+static ALWAYS_INLINE void T(centred_tile)(const int R, const int diagonal, const int shift, const double *xi,
+                                          const double *xj, const double *mi, const double *mj, const double *r,
+                                          double *first, double *t, int B)
 {
     V a[4][NV], s[4];
-    UNROLL for (int c = 0; c < 4; c++) {
+    UNROLL for (int c = 0; c < R; c++) {
         s[c] = ZERO;
         EACH(v) a[c][v] = ZERO;
     }
     for (int b = 0; b < B; b += W) {
         V z[NV], weight = CAT(r + b);
-        EACH(v) z[v] = CAT(xj + v * B + b) - mj[v];
-        UNROLL for (int c = 0; c < 4; c++) {
+        EACH(v) if (!diagonal || v + shift < R) z[v] = CAT(xj + v * B + b) - mj[v];
+        UNROLL for (int c = 0; c < R; c++) {
             V rz = weight * (CAT(xi + c * B + b) - mi[c]);
             if (diagonal && shift == 0) s[c] += rz;
-            EACH(v)
-                if (!diagonal || v + shift <= c) a[c][v] += rz * z[v];
+            EACH(v) if (!diagonal || v + shift <= c) a[c][v] += rz * z[v];
         }
     }
-    UNROLL for (int c = 0; c < 4; c++) {
+    UNROLL for (int c = 0; c < R; c++) {
         if (diagonal && shift == 0) AT(first + c * W) += s[c];
-        EACH(v)
-            if (!diagonal || v + shift <= c) AT(t + (4 * c + v) * W) += a[c][v];
+        EACH(v) if (!diagonal || v + shift <= c) AT(t + (4 * c + v) * W) += a[c][v];
     }
 }
 
-/* first (D) += sum r z, second += sum r z z' by tiles of 4 x 4 on and below the diagonal, z = x - m; each entry a
- * vector; D columns, a multiple of 4. */
-static void T(full_sums)(const double *X, int D, const double *m, const double *r, double *first, double *second, int B)
+/* The tiles of R rows from row i on, up to and with the one on the diagonal. */
+static ALWAYS_INLINE void T(centred_rows)(const int R, const double *X, int i, const double *m, const double *r,
+                                          double *first, double *second, int B)
 {
-    for (int i = 0; i < D; i += 4) {
-        const double *x = X + (size_t)i * B;
-        for (int j = 0; j < i; j += NV)
-            T(centred_tile)(0, 0, x, X + (size_t)j * B, m + i, m + j, r, NULL, second + (16 * (j / 4) + j % 4) * W, B);
-        second += 4 * i * W;
-        T(centred_tile)(1, 0, x, x, m + i, m + i, r, first + i * W, second, B);
-        if (NV < 4) T(centred_tile)(1, NV, x, x + NV * B, m + i, m + i + NV, r, NULL, second + NV * W, B);
-        second += 16 * W;
+    const double *x = X + (size_t)i * B;
+    for (int j = 0; j < i; j += NV)
+        T(centred_tile)(R, 0, 0, x, X + (size_t)j * B, m + i, m + j, r, NULL, second + (16 * (j / 4) + j % 4) * W, B);
+    second += 4 * i * W;
+    T(centred_tile)(R, 1, 0, x, x, m + i, m + i, r, first + i * W, second, B);
+    if (NV < R) T(centred_tile)(R, 1, NV, x, x + NV * B, m + i, m + i + NV, r, NULL, second + NV * W, B);
+}
+
+/* first (d) += sum r z, second += sum r z z' by tiles of 4 x 4 on and below the diagonal, z = x - m; each entry a
+ * vector. */
+static void T(full_sums)(const double *X, int d, const double *m, const double *r, double *first, double *second, int B)
+{
+    int i = 0;
+    for (; i + 4 <= d; i += 4) {
+        T(centred_rows)(4, X, i, m, r, first, second, B);
+        second += 4 * (i + 4) * W;
     }
+    if (d - i == 3) T(centred_rows)(3, X, i, m, r, first, second, B);
+    else if (d - i == 2) T(centred_rows)(2, X, i, m, r, first, second, B);
+    else if (d - i == 1) T(centred_rows)(1, X, i, m, r, first, second, B);
 }
 
 /* first (D) += sum r z, second (D) += sum r z^2, z = x - m; each entry a vector; D columns, a multiple of 4. */

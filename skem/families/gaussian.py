@@ -153,7 +153,7 @@ class Gaussian(Family):
     @property
     def _feature_map(self):
         """T(x) of the linear pass; None where that is never taken."""
-        if self._structure.name == "full" and self.summary_.n_features >= LINEAR_COLUMNS:
+        if self._structure.name in ("full", "diag") and self.summary_.n_features >= LINEAR_COLUMNS:
             return None
         return {"full": "x_pairs", "tied": "x", "diag": "x_squares", "spherical": "x_norm"}[self._structure.name]
 
