@@ -54,6 +54,9 @@ class Source:
         are then of length m.
     """
 
+    #: whether every pass scores all components, so that compiled iterations may take its place
+    exact = True
+
     def __init__(self, X, sample_weight, family, index=None):
         self.X = X
         self.index = index
@@ -117,8 +120,7 @@ class Source:
             return self._run_in_python(log_weights, theta, collect, assign, weight, rows)
         part = None if theta is None else family.scorer(theta)
         collectors = [collector or family.collector(theta, part, assign)] if collect else []
-        prepared = self._prepare(log_weights, part, collectors, assign=assign, sample_weight=weight, **rows)
-        score, moved, n_k, sums = prepared.once()
+        score, moved, n_k, sums = self._once(log_weights, part, collectors, assign=assign, sample_weight=weight, **rows)
         shared, second = getattr(part, "shared", None), None
         if shared is not None:
             if rows.get("lse") is not None:
@@ -128,6 +130,10 @@ class Source:
                 second = self._second_of_all(shared)
                 score -= 0.5 * spread(shared.factor, second)
         return self._pass(score, moved, n_k, sums, second=second)
+
+    def _once(self, log_weights, part, collectors, **rows):
+        """Set a pass up and run it."""
+        return self._prepare(log_weights, part, collectors, **rows).once()
 
     def _prepare(self, log_weights, part, collectors, **rows):
         """Set a pass up."""
@@ -186,6 +192,23 @@ class Source:
         last = None if ended else prepared.results()
         before, last = (results and self._pass(*results, second=second) for results in (before, last))
         return objectives, converged, before, last
+
+    def finish(self, log_weights, theta, labels):
+        """Write the rows' most probable components at the end of a soft run.
+
+        Parameters
+        ----------
+        log_weights : ndarray of shape (n_components,)
+        theta : Parameters
+        labels : int32 ndarray of shape (n,)
+            Written.
+
+        Returns
+        -------
+        score : float or None
+            The exact score, where those of the passes are bounds of it.
+        """
+        self.run(log_weights, theta, collect=False, assign="hard", labels=labels)
 
     def _run_one(self, part, *, collect=False, **rows):
         """A pass with one component, for a part that all components share."""

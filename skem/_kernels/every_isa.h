@@ -72,6 +72,8 @@
 #pragma GCC pop_options
 #endif
 
+#ifndef SKEM_SIMD_LEVEL
+#define SKEM_SIMD_LEVEL
 /* 2 for AVX-512, 1 for AVX2, 0 for plain: the widest that this processor runs and that SKEM_SIMD allows. */
 static inline int simd_level(void)
 {
@@ -84,3 +86,4 @@ static inline int simd_level(void)
 #endif
     return 0;
 }
+#endif

@@ -35,7 +35,11 @@ from skem.inference.base import Model
 from skem.inference.online import Seen
 from skem.starts import INITS, is_given, start, theta_from_parameters
 from skem.summary import summarize
+from skem.truncated import TruncatedSource
 from skem.weights import LOG_ZERO
+
+# The parameter of those estimators that can hold rows to a few components each.
+N_ACTIVE: dict[str, Any] = {"n_active": [Interval(numbers.Integral, 1, None, closed="left"), None]}
 
 
 class BaseMixture(
@@ -89,6 +93,20 @@ class BaseMixture(
 
     def _weights(self, n_components):
         raise NotImplementedError
+
+    #: components that a row's responsibilities may spread over, None for all
+    n_active: int | None = None
+
+    def _source(self, X, sample_weight, family):
+        """Rows of a fit, seen through the bound family."""
+        if self.n_active is None or self.n_active >= self.n_components:
+            return Source(X, sample_weight, family)
+        if hasattr(family, "features"):
+            raise ValueError(
+                f"n_active={self.n_active} needs a family whose features are compiled, and those of "
+                f"{type(family).__name__}() are Python; leave n_active=None"
+            )
+        return TruncatedSource(X, sample_weight, family, self.n_active)
 
     # -- scikit-learn's contract -----------------------------------------------------------------
 
@@ -185,7 +203,7 @@ class BaseMixture(
         algorithm = self._algorithm()
         algorithm.require(family)
         family = family.bind(summarize(X, sample_weight, family.equivariance))
-        source = Source(X, sample_weight, family)
+        source = self._source(X, sample_weight, family)
         model = Model.build(family, self._weights(self.n_components), self.n_components, source)
         rngs: list[np.random.Generator | None] = [None]
         if not (warm or is_given(self.init)):

@@ -3,7 +3,7 @@
 import numbers
 
 from skem._compat import Interval, StrOptions
-from skem.estimators.base import BaseMixture, label_free_term
+from skem.estimators.base import N_ACTIVE, BaseMixture, label_free_term
 from skem.inference.hard import ICM, ClassificationEM, MaximizationExpectation
 from skem.weights import DirichletWeights
 
@@ -27,6 +27,10 @@ class BayesianKMeans(BaseMixture):
         Number of starts; the best objective is kept.
     init : {"k-means", "k-means++", "random"}, array-like or dict, default="k-means"
         How a run starts: a name, labels, responsibilities or parameters, as for `EMMixture`.
+    n_active : int, default=None
+        Components that a pass looks at for each row, beside a window that moves on; None means all. For hundreds of
+        components and more; labels come to rest only where a pass over all components agrees. See
+        :ref:`many-components`.
     tol : float, default=1e-7
         Plays no part: runs end when labels come to rest. Kept for the common interface.
     max_iter : int, default=1000
@@ -71,6 +75,7 @@ class BayesianKMeans(BaseMixture):
     _upper_bound = True
     _parameter_constraints = {
         **BaseMixture._parameter_constraints,
+        **N_ACTIVE,
         "weight_concentration_prior": [Interval(numbers.Real, 0, None, closed="neither")],
     }
 
@@ -82,6 +87,7 @@ class BayesianKMeans(BaseMixture):
         weight_concentration_prior=1.0,
         n_init=1,
         init="k-means",
+        n_active=None,
         tol=1e-7,
         max_iter=1000,
         warm_start=False,
@@ -99,6 +105,7 @@ class BayesianKMeans(BaseMixture):
             random_state=random_state,
             verbose=verbose,
         )
+        self.n_active = n_active
         self.weight_concentration_prior = weight_concentration_prior
 
     def _weights(self, n_components):
@@ -131,6 +138,10 @@ class ICMMixture(BaseMixture):
         Number of starts; the best objective is kept.
     init : {"k-means", "k-means++", "random"}, array-like or dict, default="k-means"
         How a run starts: a name, labels, responsibilities or parameters, as for `EMMixture`.
+    n_active : int, default=None
+        Components that a pass looks at for each row, beside a window that moves on; None means all. For hundreds of
+        components and more; labels come to rest only where a pass over all components agrees. See
+        :ref:`many-components`.
     tol : float, default=1e-7
         Plays no part: runs end when labels come to rest. Kept for the common interface.
     max_iter : int, default=1000
@@ -166,6 +177,7 @@ class ICMMixture(BaseMixture):
     _algorithm_class = ICM
     _parameter_constraints = {
         **BaseMixture._parameter_constraints,
+        **N_ACTIVE,
         "update": [StrOptions({"mode", "mle"})],
         "weight_concentration_prior": [Interval(numbers.Real, 1, None, closed="left")],
     }
@@ -179,6 +191,7 @@ class ICMMixture(BaseMixture):
         weight_concentration_prior=1.0,
         n_init=1,
         init="k-means",
+        n_active=None,
         tol=1e-7,
         max_iter=1000,
         warm_start=False,
@@ -196,6 +209,7 @@ class ICMMixture(BaseMixture):
             random_state=random_state,
             verbose=verbose,
         )
+        self.n_active = n_active
         self.update = update
         self.weight_concentration_prior = weight_concentration_prior
 

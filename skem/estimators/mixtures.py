@@ -5,7 +5,7 @@ import numbers
 import numpy as np
 
 from skem._compat import Interval, StrOptions
-from skem.estimators.base import BaseMixture, label_free_term
+from skem.estimators.base import N_ACTIVE, BaseMixture, label_free_term
 from skem.estimators.online import OnlineMixin
 from skem.inference.em import EM, MAPEM
 from skem.inference.variational import VariationalBayes
@@ -30,6 +30,10 @@ class EMMixture(OnlineMixin, BaseMixture):
     init : {"k-means", "k-means++", "random"}, array-like or dict, default="k-means"
         How a run starts: by name; from labels of shape (n_samples,), -1 where unknown; from responsibilities of shape
         (n_samples, n_components); or from parameters, ``{"weights": ..., "means": ..., "covariances": ...}``.
+    n_active : int, default=None
+        Components that the responsibilities of a row may spread over; None means all. For hundreds of components and
+        more: a pass then costs n_samples x `n_active` in place of n_samples x `n_components`, and maximises a lower
+        bound of the objective. See :ref:`many-components`.
     tol : float, default=1e-7
         A run has converged when Aitken's estimate of the log-likelihood still to gain is at most `tol` per unit of
         weight. 0 runs on to rounding level.
@@ -81,6 +85,7 @@ class EMMixture(OnlineMixin, BaseMixture):
     """
 
     _algorithm_class = EM
+    _parameter_constraints = {**BaseMixture._parameter_constraints, **N_ACTIVE}
 
     def __init__(
         self,
@@ -89,6 +94,7 @@ class EMMixture(OnlineMixin, BaseMixture):
         family=None,
         n_init=1,
         init="k-means",
+        n_active=None,
         tol=1e-7,
         max_iter=1000,
         warm_start=False,
@@ -106,6 +112,7 @@ class EMMixture(OnlineMixin, BaseMixture):
             random_state=random_state,
             verbose=verbose,
         )
+        self.n_active = n_active
 
     def _weights(self, n_components):
         return DirichletWeights(1.0)
@@ -129,6 +136,10 @@ class MAPMixture(OnlineMixin, BaseMixture):
         Number of starts; the best objective is kept.
     init : {"k-means", "k-means++", "random"}, array-like or dict, default="k-means"
         How a run starts: a name, labels, responsibilities or parameters, as for `EMMixture`.
+    n_active : int, default=None
+        Components that the responsibilities of a row may spread over; None means all. For hundreds of components and
+        more: a pass then costs n_samples x `n_active` in place of n_samples x `n_components`, and maximises a lower
+        bound of the objective. See :ref:`many-components`.
     tol : float, default=1e-7
         Estimated gain of the objective, per unit of weight, at which a run has converged; see `EMMixture`.
     max_iter : int, default=1000
@@ -163,6 +174,7 @@ class MAPMixture(OnlineMixin, BaseMixture):
     _algorithm_class = MAPEM
     _parameter_constraints = {
         **BaseMixture._parameter_constraints,
+        **N_ACTIVE,
         "weight_concentration_prior": [Interval(numbers.Real, 1, None, closed="left")],
     }
 
@@ -174,6 +186,7 @@ class MAPMixture(OnlineMixin, BaseMixture):
         weight_concentration_prior=1.0,
         n_init=1,
         init="k-means",
+        n_active=None,
         tol=1e-7,
         max_iter=1000,
         warm_start=False,
@@ -191,6 +204,7 @@ class MAPMixture(OnlineMixin, BaseMixture):
             random_state=random_state,
             verbose=verbose,
         )
+        self.n_active = n_active
         self.weight_concentration_prior = weight_concentration_prior
 
     def _weights(self, n_components):
@@ -220,6 +234,10 @@ class VariationalMixture(OnlineMixin, BaseMixture):
         Number of starts; the best objective is kept.
     init : {"k-means", "k-means++", "random"}, array-like or dict, default="k-means"
         How a run starts: a name, labels, responsibilities or parameters, as for `EMMixture`.
+    n_active : int, default=None
+        Components that the responsibilities of a row may spread over; None means all. For hundreds of components and
+        more: a pass then costs n_samples x `n_active` in place of n_samples x `n_components`, and maximises a lower
+        bound of the objective. See :ref:`many-components`.
     tol : float, default=1e-7
         Estimated gain of the objective, per unit of weight, at which a run has converged; see `EMMixture`.
     max_iter : int, default=1000
@@ -265,6 +283,7 @@ class VariationalMixture(OnlineMixin, BaseMixture):
     _upper_bound = True
     _parameter_constraints = {
         **BaseMixture._parameter_constraints,
+        **N_ACTIVE,
         "weight_prior": [StrOptions(set(WEIGHT_PRIORS))],
         "weight_concentration_prior": [Interval(numbers.Real, 0, None, closed="neither"), None],
     }
@@ -278,6 +297,7 @@ class VariationalMixture(OnlineMixin, BaseMixture):
         weight_concentration_prior=None,
         n_init=1,
         init="k-means",
+        n_active=None,
         tol=1e-7,
         max_iter=1000,
         warm_start=False,
@@ -295,6 +315,7 @@ class VariationalMixture(OnlineMixin, BaseMixture):
             random_state=random_state,
             verbose=verbose,
         )
+        self.n_active = n_active
         self.weight_prior = weight_prior
         self.weight_concentration_prior = weight_concentration_prior
 

@@ -223,7 +223,8 @@ class Algorithm:
         """
         convergence = Convergence(self.tol, model.total_weight)
         labels = np.full(len(source), -1, dtype=np.int32) if labels is None else labels.copy()
-        step = model.family.mle_step(model.n_components) if self.compiled and monitor is None else None
+        compiled = self.compiled and monitor is None and source.exact
+        step = model.family.mle_step(model.n_components) if compiled else None
         objectives, converged, labelled = [], False, False
         while True:
             if step is not None:
@@ -252,7 +253,9 @@ class Algorithm:
             state = self._update(model, result, state)
             n_iter += 1
         if not labelled:
-            source.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
+            score = source.finish(state.log_weights, state.theta, labels)
+            if score is not None:
+                objectives[-1] = self.objective(model, state, result._replace(score=score))
         return Fit(state, objectives[-1], objectives, n_iter, bool(converged), labels)
 
     def _update(self, model, result, state):

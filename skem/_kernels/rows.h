@@ -1,0 +1,243 @@
+/* The micro-kernels of a truncated pass (truncated.pyx) in one instruction set, see every_isa.h for W and T.
+ *
+ * Every row meets components of its own there, so that features lie in vector lanes and rows do not. Lengths D and M
+ * (columns and features) are padded to whole vectors, the padding is zero. Components are named by `set`, and what
+ * belongs to its entry c stands at s[c * stride] and r[c * stride].
+ */
+
+#if W > 1
+typedef double T(row_vec) __attribute__((vector_size(W * 8), aligned(8), may_alias));
+typedef float T(row_floats) __attribute__((vector_size(W * 8), aligned(4), may_alias));
+#define FLOATS (2 * W)
+#else
+typedef double T(row_vec);
+typedef float T(row_floats);
+#define FLOATS 1
+#endif
+#define V T(row_vec)
+#define VF T(row_floats)
+#define AT(p) (*(V *)(p))
+#define CAT(p) (*(const V *)(p))
+#define CATF(p) (*(const VF *)(p))
+#define ZERO ((V){0})
+
+/* out[i] = sum of the lanes of a[i], four at a time: their shuffles are shared. */
+static ALWAYS_INLINE void T(sum_four)(const V *a, double *out)
+{
+#if (W == 8 && defined(__AVX512F__)) || (W == 4 && defined(__AVX__))
+    __m256d h[4];
+    for (int i = 0; i < 4; i++)
+#if W == 8
+        h[i] = _mm256_add_pd(_mm512_castpd512_pd256((__m512d)a[i]), _mm512_extractf64x4_pd((__m512d)a[i], 1));
+#else
+        h[i] = (__m256d)a[i];
+#endif
+    __m256d low = _mm256_hadd_pd(h[0], h[1]), high = _mm256_hadd_pd(h[2], h[3]);
+    __m256d crossed = _mm256_permute2f128_pd(low, high, 0x21), straight = _mm256_blend_pd(low, high, 0xc);
+    _mm256_storeu_pd(out, _mm256_add_pd(straight, crossed));
+#else
+    for (int i = 0; i < 4; i++) {
+        const double *lanes = (const double *)(a + i);
+        double total = 0;
+        for (int v = 0; v < W; v++) total += lanes[v];
+        out[i] = total;
+    }
+#endif
+}
+
+/* s[c] = offset[k] + <w_k, t>, k = set[c]. */
+static void T(set_linear)(const double *t, int M, const double *w, const double *offset, const int32_t *set, int count,
+                          double *s, int stride)
+{
+    double sums[4];
+    for (int c = 0; c < count; c += 4) {
+        const double *p[4];
+        V a[4];
+        for (int i = 0; i < 4; i++) {
+            p[i] = w + (size_t)set[c + i < count ? c + i : c] * M;
+            a[i] = CAT(p[i]) * CAT(t);
+        }
+        for (int j = W; j < M; j += W)
+            for (int i = 0; i < 4; i++) a[i] += CAT(p[i] + j) * CAT(t + j);
+        T(sum_four)(a, sums);
+        for (int i = 0; i < 4 && c + i < count; i++) s[(size_t)(c + i) * stride] = offset[set[c + i]] + sums[i];
+    }
+}
+
+/* s[c] = offset[k] - |f_k (x - m_k)|^2 / 2, the difference formed first. */
+static void T(set_diag)(const double *x, int D, const double *mean, const double *factor, const double *offset,
+                        const int32_t *set, int count, double *s, int stride)
+{
+    double sums[4];
+    for (int c = 0; c < count; c += 4) {
+        V a[4];
+        for (int i = 0; i < 4; i++) {
+            size_t at = (size_t)set[c + i < count ? c + i : c] * D;
+            a[i] = ZERO;
+            for (int j = 0; j < D; j += W) {
+                V y = (CAT(x + j) - CAT(mean + at + j)) * CAT(factor + at + j);
+                a[i] += y * y;
+            }
+        }
+        T(sum_four)(a, sums);
+        for (int i = 0; i < 4 && c + i < count; i++) s[(size_t)(c + i) * stride] = offset[set[c + i]] - 0.5 * sums[i];
+    }
+}
+
+/* The same for lower-triangular factors, stored by columns (d x D, D numbers a column). step is d D, or 0 where the
+ * components share one factor. z: scratch (D). */
+static void T(set_full)(const double *x, int d, int D, const double *mean, const double *factor, size_t step,
+                        const double *offset, const int32_t *set, int count, double *s, int stride, double *z)
+{
+    for (int c = 0; c < count; c++) {
+        const double *m = mean + (size_t)set[c] * D, *f = factor + set[c] * step;
+        V q = ZERO;
+        double total = 0;
+        for (int j = 0; j < D; j += W) AT(z + j) = CAT(x + j) - CAT(m + j);
+        for (int i = 0; i < D; i += W) {
+            int columns = i + W < d ? i + W : d, j = 0;
+            V y0 = ZERO, y1 = ZERO;
+            for (; j + 1 < columns; j += 2) {
+                y0 += CAT(f + (size_t)j * D + i) * z[j];
+                y1 += CAT(f + (size_t)(j + 1) * D + i) * z[j + 1];
+            }
+            if (j < columns) y0 += CAT(f + (size_t)j * D + i) * z[j];
+            y0 += y1;
+            q += y0 * y0;
+        }
+        for (int v = 0; v < W; v++) total += ((const double *)&q)[v];
+        s[(size_t)c * stride] = offset[set[c]] - 0.5 * total;
+    }
+}
+
+/* sums_k += r t. */
+static void T(add_linear)(const double *t, int M, const double *r, int stride, const int32_t *set, int count,
+                          double *sums)
+{
+    for (int c = 0; c < count; c++) {
+        double share = r[(size_t)c * stride], *to = sums + (size_t)set[c] * M;
+        if (share == 0) continue;
+        for (int j = 0; j < M; j += W) AT(to + j) += share * CAT(t + j);
+    }
+}
+
+/* sums_k += r [z, z^2] with z = x - m_k. */
+static void T(add_diag)(const double *x, int D, const double *mean, const double *r, int stride, const int32_t *set,
+                        int count, double *sums)
+{
+    for (int c = 0; c < count; c++) {
+        double share = r[(size_t)c * stride], *to = sums + (size_t)set[c] * 2 * D;
+        const double *m = mean + (size_t)set[c] * D;
+        if (share == 0) continue;
+        for (int j = 0; j < D; j += W) {
+            V z = CAT(x + j) - CAT(m + j), rz = share * z;
+            AT(to + j) += rz;
+            AT(to + D + j) += rz * z;
+        }
+    }
+}
+
+/* sums_k += r [z, z z'], of the product the rows 0 .. d - 1, each as far as its diagonal or a little further. */
+static void T(add_full)(const double *x, int d, int D, const double *mean, const double *r, int stride,
+                        const int32_t *set, int count, double *sums, double *z)
+{
+    for (int c = 0; c < count; c++) {
+        double share = r[(size_t)c * stride], *to = sums + (size_t)set[c] * (d + 1) * D;
+        const double *m = mean + (size_t)set[c] * D;
+        if (share == 0) continue;
+        for (int j = 0; j < D; j += W) {
+            AT(z + j) = CAT(x + j) - CAT(m + j);
+            AT(to + j) += share * CAT(z + j);
+        }
+        for (int i = 0; i < d; i++) {
+            double weighted = share * z[i];
+            to += D;
+            for (int j = 0; j <= i; j += W) AT(to + j) += weighted * CAT(z + j);
+        }
+    }
+}
+
+/* One row of features; those of "x_pairs" in the order x_i x_j, j <= i. */
+static void T(row_features)(int map, const double *x, int d, double *t)
+{
+    double norm = 0;
+    memcpy(t, x, d * sizeof(double));
+    t += d;
+    if (map == MAP_SQUARES)
+        for (int j = 0; j < d; j++) t[j] = x[j] * x[j];
+    else if (map == MAP_NORM) {
+        for (int j = 0; j < d; j++) norm += x[j] * x[j];
+        t[0] = norm;
+    } else if (map == MAP_PAIRS)
+        for (int i = 0; i < d; i++)
+            for (int j = 0; j <= i; j++) *t++ = x[i] * x[j];
+}
+
+/* Where the least of `count` floats stands. */
+static ALWAYS_INLINE int T(least)(const float *kept, int count)
+{
+    float bound = kept[0];
+    int slot = 0;
+    for (int j = 1; j < count; j++) bound = kept[j] < bound ? kept[j] : bound;
+    for (int j = 0; j < count; j++) slot |= kept[j] == bound ? j + 1 : 0;
+    if (slot > count || kept[slot - 1] != bound) /* several are the least, and their numbers have mixed */
+        for (slot = 1; kept[slot - 1] != bound; slot++) {}
+    return slot - 1;
+}
+
+/* Float scores of a tile of 4 W components, numbered from `first` to at most K, for four rows t (4, m) of which `rows`
+ * count: near enough to tell which components are worth an exact score. A score above the least of a row's `count`
+ * kept ones takes its place there, and its number goes into `found`, unless the row's set (none where `sets` is NULL)
+ * has it already. packed is (m, 4 W); slot and bound tell where the least stands, and its score. */
+static void T(scan)(const float *t, int m, const float *packed, const float *offset, int first, int K, int rows,
+                    const int32_t *sets, int count, float *kept, int32_t *found, int32_t *slot, float *bound)
+{
+    float out[4][4 * W];
+    for (int b = 0; b < 4 * W; b += 2 * FLOATS) {
+        VF o0 = CATF(offset + b), o1 = CATF(offset + b + FLOATS);
+        VF a00 = o0, a01 = o1, a10 = o0, a11 = o1, a20 = o0, a21 = o1, a30 = o0, a31 = o1;
+        const float *w = packed + b, *t1 = t + m, *t2 = t1 + m, *t3 = t2 + m;
+        for (int i = 0; i < m; i++, w += 4 * W) {
+            VF w0 = CATF(w), w1 = CATF(w + FLOATS);
+            a00 += t[i] * w0; a01 += t[i] * w1; a10 += t1[i] * w0; a11 += t1[i] * w1;
+            a20 += t2[i] * w0; a21 += t2[i] * w1; a30 += t3[i] * w0; a31 += t3[i] * w1;
+        }
+        VF *to = (VF *)(out[0] + b);
+        to[0] = a00; to[1] = a01;
+        to = (VF *)(out[1] + b);
+        to[0] = a10; to[1] = a11;
+        to = (VF *)(out[2] + b);
+        to[0] = a20; to[1] = a21;
+        to = (VF *)(out[3] + b);
+        to[0] = a30; to[1] = a31;
+    }
+    int width = first + 4 * W < K ? 4 * W : K - first;
+    for (int n = 0; n < rows; n++, kept += count, found += count) {
+        const int32_t *members = sets ? sets + (size_t)n * count : NULL;
+        uint32_t above = 0;
+        for (int c = 0; c < 4 * W; c++) above |= (uint32_t)(out[n][c] > bound[n]) << c;
+        for (int c = 0; above && c < width; c++, above >>= 1) {
+            if (!(above & 1) || !(out[n][c] > bound[n])) continue;
+            int known = 0;
+            if (members)
+                for (int j = 0; j < count; j++) known |= members[j] == first + c;
+            if (known) continue;
+            kept[slot[n]] = out[n][c];
+            found[slot[n]] = first + c;
+            slot[n] = T(least)(kept, count);
+            bound[n] = kept[slot[n]];
+        }
+    }
+}
+
+static const row_set T(rows) = {
+    W, T(set_linear), T(set_diag), T(set_full), T(add_linear), T(add_diag), T(add_full), T(row_features), T(scan),
+};
+
+#undef FLOATS
+#undef V
+#undef VF
+#undef AT
+#undef CAT
+#undef CATF
+#undef ZERO
