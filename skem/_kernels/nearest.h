@@ -71,7 +71,7 @@ typedef INTEGER N(ivec) __attribute__((vector_size(LANES * sizeof(REAL)), aligne
 #define MIN(a, b) ((V)BUILTIN(min_pd)(a, b))
 #endif
 #else
-#define CHOOSE(mask, a, b) ((V)(((mask) & (IV)(a)) | (~(mask) & (IV)(b))))
+#define CHOOSE(mask, a, b) ((V)(((IV)(mask) & (IV)(a)) | (~(IV)(mask) & (IV)(b))))
 #define MAX(a, b) CHOOSE((a) > (b), a, b)
 #define MIN(a, b) CHOOSE((a) < (b), a, b)
 #endif
