@@ -3,6 +3,8 @@
 import os
 import threading
 from contextlib import contextmanager
+from functools import wraps
+from importlib.util import find_spec
 
 import numpy as np
 from sklearn.utils._param_validation import (
@@ -15,16 +17,43 @@ from sklearn.utils._param_validation import (
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from threadpoolctl import ThreadpoolController
 
-try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
-except ImportError:  # scikit-learn < 1.9 has no callbacks
+if find_spec("sklearn.callback") is None:  # scikit-learn < 1.9 has no callbacks
 
-    class CallbackSupportMixin:  # type: ignore[no-redef]
+    class CallbackSupportMixin:
         """Stand-in without any method."""
 
-    def with_callbacks(method):
-        """Return the method as it is."""
-        return method
+else:
+
+    class _FromCallbacks:
+        """A method of scikit-learn's CallbackSupportMixin, whose module brings rich: it is loaded at first use."""
+
+        def __set_name__(self, owner, name):
+            self.name = name
+
+        def __get__(self, instance, owner):
+            from sklearn.callback import CallbackSupportMixin as Mixin
+
+            return getattr(Mixin, self.name).__get__(instance, owner)
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """scikit-learn's mixin by the name of its methods."""
+
+        set_callbacks = _FromCallbacks()
+        _init_callback_context = _FromCallbacks()
+
+
+def with_callbacks(method):
+    """Return the method, wrapped so that callbacks, where there are any, are torn down at its end."""
+
+    @wraps(method)
+    def managed(estimator, *args, **kwargs):
+        if not getattr(estimator, "_skl_callbacks", None):
+            return method(estimator, *args, **kwargs)
+        from sklearn.callback import with_callbacks as wrap
+
+        return wrap(method)(estimator, *args, **kwargs)
+
+    return managed
 
 
 _CALLBACK_ATTRIBUTES = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from public_estimators import run_python
 
 import skem
 
@@ -60,3 +61,19 @@ def test_inference_names_no_family_and_families_name_no_algorithm():
         for file, word in words(folder):
             named = {part.lower() for part in re.findall("[A-Za-z]+", word)} & forbidden
             assert not named, f"{folder}/{file} names {word}"
+
+
+def test_import_loads_nothing_heavy():
+    """What only some users need is imported where it is used; scikit-learn's callbacks bring rich."""
+    loaded = run_python(
+        "import sys, sklearn.base, scipy.linalg\n"
+        "before = set(sys.modules)\n"
+        "import skem\n"
+        "print(*sorted(set(sys.modules) - before))"
+    ).split()
+    heavy = {
+        "arviz", "joblib", "matplotlib", "pandas", "polars", "rich", "scipy.optimize", "scipy.spatial", "scipy.stats",
+        "sklearn.callback", "sklearn.cluster", "sklearn.linear_model", "sklearn.metrics", "sklearn.mixture",
+        "sklearn.model_selection", "sklearn.pipeline",
+    }  # fmt: skip
+    assert not heavy & set(loaded)
