@@ -24,7 +24,7 @@ from skem import (
     MixtureDisplay,
     VariationalMixture,
 )
-from skem.displays import PALETTE, component_colors
+from skem.displays.style import PALETTE, component_colors
 from skem.families import Gaussian, Poisson
 
 X = load_iris().data

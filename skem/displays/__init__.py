@@ -1,0 +1,7 @@
+"""Pictures of fitted mixtures, in scikit-learn's convention of Display objects."""
+
+from skem.displays.convergence import ConvergenceDisplay
+from skem.displays.density import DensityDisplay
+from skem.displays.mixture import MixtureDisplay
+
+__all__ = ["ConvergenceDisplay", "DensityDisplay", "MixtureDisplay"]

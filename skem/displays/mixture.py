@@ -1,0 +1,194 @@
+"""Two columns of the data and the components in them."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skem.displays.style import component_colors, new_axes
+
+
+def _positions(estimator, columns):
+    """Positions and names of columns that are given by position or by name."""
+    names = list(getattr(estimator, "feature_names_in_", ()))
+    d = estimator.n_features_in_
+    positions = []
+    for column in columns:
+        if isinstance(column, str) and column not in names:
+            raise ValueError(f"columns: the mixture was fitted without a column {column!r}; it knows {names}")
+        position = names.index(column) if isinstance(column, str) else column
+        if not -d <= position < d:
+            raise ValueError(f"columns: there is no column {column}; the mixture has {d} features")
+        positions.append(position % d)
+    return positions, [names[p] if names else f"feature {p}" for p in positions]
+
+
+def _covariance_matrices(estimator):
+    """Return covariances of any type as (n_components, n_features, n_features), or None."""
+    covariances = getattr(estimator, "covariances_", None)
+    if covariances is None:
+        return None
+    holder = estimator if hasattr(estimator, "covariance_type") else estimator.family_
+    n_components, d = estimator.means_.shape
+    if holder.covariance_type == "tied":
+        return np.broadcast_to(covariances, (n_components, d, d))
+    if holder.covariance_type == "diag":
+        return covariances[:, :, None] * np.eye(d)
+    if holder.covariance_type == "spherical":
+        return covariances[:, None, None] * np.eye(d)
+    return covariances
+
+
+def _centers(estimator):
+    """Find the components' means, whatever name they are published under, or None."""
+    names = ("means_", "cluster_centers_", "rates_")
+    return next((getattr(estimator, name) for name in names if hasattr(estimator, name)), None)
+
+
+class MixtureDisplay:
+    """Two columns of the data with the components found in them.
+
+    Points carry their component's colour, mixed by responsibility where the estimator gives them.
+    Gaussian components are drawn as ellipses, other families as a cross at the component's mean.
+
+    Build it with `from_estimator`; the constructor takes what is to be drawn.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n_samples, 2)
+        Rows in the two columns.
+    resp : ndarray of shape (n_samples, n_components)
+        Responsibilities, or labels in one-hot form.
+    centers : ndarray of shape (n_components, 2) or None
+        Means of the components.
+    covariances : ndarray of shape (n_components, 2, 2) or None
+        Covariances of Gaussian components in the two columns.
+    feature_names : sequence of 2 str
+        Labels of the axes.
+    name : str, default=None
+        Title.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes drawn on.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    scatter_ : matplotlib PathCollection
+        The points.
+    ellipses_ : list of matplotlib Ellipse
+        Component by component, a level at a time.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> from sklearn.datasets import load_iris
+    >>> from skem import EMMixture, MixtureDisplay
+    >>> X = load_iris().data
+    >>> mixture = EMMixture(n_components=3, random_state=0).fit(X)
+    >>> display = MixtureDisplay.from_estimator(mixture, X, columns=(2, 3))
+    >>> len(display.ellipses_)
+    6
+    """
+
+    def __init__(self, points, resp, *, centers, covariances, feature_names, name=None):
+        self.points = points
+        self.resp = resp
+        self.centers = centers
+        self.covariances = covariances
+        self.feature_names = feature_names
+        self.name = name
+
+    @classmethod
+    def from_estimator(cls, estimator, X, *, columns=(0, 1), ax=None, name=None, levels=(0.5, 0.9), **scatter_kwargs):
+        """Draw the rows of X and the components of a fitted mixture.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted mixture or k-means.
+        X : array-like of shape (n_samples, n_features)
+            Rows to draw.
+        columns : pair of int or str, default=(0, 1)
+            The two columns, by position or by name.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a figure.
+        name : str, default=None
+            Title; None means the estimator's class.
+        levels : sequence of float, default=(0.5, 0.9)
+            Shares of a Gaussian component's mass (in the two columns) that its ellipses hold.
+        **scatter_kwargs : dict
+            Passed to matplotlib's `scatter`.
+
+        Returns
+        -------
+        display : MixtureDisplay
+            The display, drawn.
+        """
+        check_is_fitted(estimator)
+        if len(columns) != 2:
+            raise ValueError(f"columns={columns!r} must name two columns; DensityDisplay draws one")
+        positions, feature_names = _positions(estimator, columns)
+        rows = X[:, positions].toarray() if hasattr(X, "indptr") else np.asarray(X)[:, positions]
+        centers, covariances = _centers(estimator), _covariance_matrices(estimator)
+        if hasattr(estimator, "predict_proba"):
+            resp = estimator.predict_proba(X)
+        else:
+            resp = np.eye(len(centers))[estimator.predict(X)]
+        display = cls(
+            np.asarray(rows, dtype=np.float64),
+            resp,
+            centers=None if centers is None else np.asarray(centers)[:, positions],
+            covariances=None if covariances is None else covariances[:, positions][:, :, positions],
+            feature_names=feature_names,
+            name=type(estimator).__name__ if name is None else name,
+        )
+        return display.plot(ax=ax, levels=levels, **scatter_kwargs)
+
+    def plot(self, ax=None, *, levels=(0.5, 0.9), **scatter_kwargs):
+        """Draw the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a figure.
+        levels : sequence of float, default=(0.5, 0.9)
+            Shares of a component's mass that its ellipses hold.
+        **scatter_kwargs : dict
+            Passed to matplotlib's `scatter`.
+
+        Returns
+        -------
+        display : MixtureDisplay
+            The object itself.
+        """
+        ax = new_axes(ax, type(self).__name__)
+        colors = component_colors(self.resp.shape[1])
+        style = {"s": 14, "alpha": 0.75, "linewidths": 0} | scatter_kwargs
+        style.setdefault("c", np.clip(self.resp @ colors, 0.0, 1.0))
+        self.ax_, self.figure_ = ax, ax.figure
+        self.scatter_ = ax.scatter(*self.points.T, **style)
+        self.ellipses_ = self._ellipses(levels, colors)
+        for ellipse in self.ellipses_:
+            ax.add_patch(ellipse)
+        if self.covariances is None and self.centers is not None:
+            ax.scatter(*self.centers.T, c=colors, marker="X", s=90, edgecolors="black", zorder=3)
+        ax.set(xlabel=self.feature_names[0], ylabel=self.feature_names[1], title=self.name)
+        return self
+
+    def _ellipses(self, levels, colors):
+        """Ellipses that hold the given shares of each component's mass, the innermost filled."""
+        from matplotlib.patches import Ellipse
+
+        if self.covariances is None:
+            return []
+        ellipses = []
+        style = {"facecolor": "none", "lw": 1.6}
+        for center, covariance, color in zip(self.centers, self.covariances, colors, strict=True):
+            variances, axes = np.linalg.eigh(covariance)
+            angle = np.degrees(np.arctan2(axes[1, 1], axes[0, 1]))
+            for level in sorted(levels):
+                # |z|^2 of two standard normals is exponential with mean 2
+                minor, major = 2.0 * np.sqrt(-2.0 * np.log1p(-level) * np.maximum(variances, 0.0))
+                ellipses.append(Ellipse(center, major, minor, angle=angle, edgecolor=color, **style))
+            ellipses[-len(levels)].set_facecolor((*color, 0.15))
+        return ellipses
