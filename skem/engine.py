@@ -103,7 +103,7 @@ class Source:
             Whether to sum statistics.
         collector : Linear or Centred, default=None
             What to sum; None means what the family wants at theta.
-        assign : {"soft", "hard", "draw"}, default="soft"
+        assign : {"soft", "hard", "draw", "given"}, default="soft"
         weighted : bool, default=True
             Whether rows carry their weights; responsibilities are asked for without.
         **rows : dict
@@ -284,8 +284,11 @@ class Source:
         -------
         result : Pass
         """
+        given: dict[str, Any]
         if resp is None:
             given = {"codes": np.ascontiguousarray(codes, dtype=np.int32)}
+            # a row of unknown label (-1) is shared out, so that its pass must look at scores
+            given["assign"] = "given" if given["codes"].min(initial=0) >= 0 else "soft"
         else:
             with np.errstate(divide="ignore"):
                 given = {"log_prior": np.maximum(np.log(np.ascontiguousarray(resp, dtype=np.float64)), -1e300)}

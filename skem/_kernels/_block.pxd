@@ -95,7 +95,12 @@ cdef inline void assign_hard(Job *job, Buffers *buf, Py_ssize_t row, int rows) n
     cdef Py_ssize_t moved = 0
     cdef double *s = buf.s
     cdef double *n_k = buf.table
-    job.tiles.best_score(s, job.K, B, buf.lse, buf.index)
+    if job.given:
+        for n in range(rows):
+            buf.index[n] = job.codes[row + n]
+            buf.lse[n] = job.log_weights[job.codes[row + n]]
+    else:
+        job.tiles.best_score(s, job.K, B, buf.lse, buf.index)
     memset(buf.start, 0, (job.KP + 1) * sizeof(int))
     for n in range(rows):
         k = <int> buf.index[n]
@@ -262,7 +267,7 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
     start = NULL
     if job.n_scorers > 0 and job.scorers[0].kind == LINEAR and job.log_prior == NULL and job.codes == NULL:
         start = job.log_weights
-    else:
+    elif not job.given:
         start_scores(job, buf, row, rows)
     for i in range(job.n_scorers):
         sc = &job.scorers[i]

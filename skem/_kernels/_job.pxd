@@ -38,6 +38,7 @@ cdef struct Job:
     const tl.tile_set *tiles
     Py_ssize_t n, chunk_rows, last_chunk
     int d, K, KP, B, assign, is_float, n_features, n_scorers, n_collectors, wide
+    int given                      # whether `codes` are the labels of a hard pass that scores nothing
     int one_hot                    # whether a hard pass must write its responsibilities
     const char *x
     Py_ssize_t row_stride, column_stride

@@ -34,7 +34,7 @@ def run_pass(
     scorers: Sequence[tuple[Linear | Centred, int, int]],
     collectors: Sequence[tuple[Linear | Centred, int, int]],
     *,
-    assign: Literal["soft", "hard", "draw"] = ...,
+    assign: Literal["soft", "hard", "draw", "given"] = ...,
     index: NDArray[np.intp] | None = ...,
     sample_weight: NDArray[np.float64] | None = ...,
     log_prior: NDArray[np.float64] | None = ...,

@@ -25,7 +25,7 @@ cdef const tl.tile_set *tiles = tl.select_tiles()
 simd_width = tiles.width
 has_openmp = bool(SKEM_OPENMP)
 
-ASSIGNMENTS = {"soft": SOFT, "hard": HARD, "draw": DRAW}
+ASSIGNMENTS = {"soft": SOFT, "hard": HARD, "draw": DRAW, "given": HARD}
 FEATURE_MAPS = {"x": tl.MAP_IDENTITY, "x_squares": tl.MAP_SQUARES, "x_norm": tl.MAP_NORM, "x_pairs": tl.MAP_PAIRS}
 
 _thread_cap = 0
@@ -222,6 +222,7 @@ cdef class Prepared:
             job.index = &index[0]
         job.d, job.K, job.KP = d, K, pad_components(K)
         job.assign = ASSIGNMENTS[assign]
+        job.given = assign == "given"
         # the block shrinks with the number of scores and columns so that it stays in the second-level cache
         job.B = 128
         while job.B > 4 * tiles.width and job.B > 32 and job.B * (K + 2 * d) > 65536:
@@ -363,7 +364,8 @@ def run_pass(*args, **named):
         Every score starts here.
     scorers, collectors : list of (spec, column, n_columns)
         `parts.Linear` or `parts.Centred`, and the columns that it reads.
-    assign : {"soft", "hard", "draw"}
+    assign : {"soft", "hard", "draw", "given"}
+        "given" takes `codes`, none of them negative, for the labels and scores nothing.
     index : intp ndarray of shape (m,), default=None
         The rows of X that the pass works on, in this order; what comes by row below is then (m, ...).
     sample_weight : ndarray of shape (n,), default=None
