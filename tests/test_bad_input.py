@@ -423,3 +423,29 @@ def _interrupt(estimator, X, moment):
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, old)
     return None
+
+
+def test_what_passed_once_does_not_let_its_equals_pass():
+    # 1, 1.0 and True are equal, and hash alike; so does a name that another class may take
+    X = blobs(N, D)
+    skem.EMMixture(n_components=1, warm_start=True, max_iter=50).fit(X)
+    for params in ({"n_components": 1.0}, {"n_components": True, "warm_start": 1.5}, {"max_iter": 50.0}):
+        with pytest.raises(ValueError, match=r"must be"):
+            skem.EMMixture(**({"n_components": 1} | params)).fit(X)
+    skem.GaussianMixture(n_components=1, init_params="kmeans").fit(X)
+    with pytest.raises(ValueError, match=r"init"):
+        skem.EMMixture(n_components=1, init="kmeans").fit(X)
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_plain_arrays_are_seen_at_a_glance_and_all_others_in_full(cls):
+    X = blobs(N, D)
+    estimator = make(cls).fit(X)
+    assert estimator.n_features_in_ == D
+    before = fitted_state(estimator)
+    for bad in (X[:, :2], X[0], X[:0], np.full_like(X, np.nan), np.full_like(X, np.inf)):
+        with pytest.raises(ValueError, match=r"features|dimension|sample|NaN|infinity"):
+            estimator.predict(bad)
+    for good in (X.tolist(), np.asfortranarray(X), X.astype(">f8"), X[::-1][::-1], X.astype(object)):
+        np.testing.assert_array_equal(estimator.predict(good), estimator.predict(X))
+    assert fitted_state(estimator) == before
