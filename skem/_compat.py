@@ -291,7 +291,6 @@ __all__ = [
     "check_sample_weight",
     "single_blas_thread",
     "unchanged_on_failure",
-    "validate_parameter_constraints",
     "validate_parameters",
     "validate_rows",
     "with_callbacks",

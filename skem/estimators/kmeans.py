@@ -16,7 +16,7 @@ from skem._compat import (
     check_sample_weight,
     single_blas_thread,
     unchanged_on_failure,
-    validate_parameter_constraints,
+    validate_parameters,
     validate_rows,
 )
 from skem.estimators.doclink import DocLinkMixin
@@ -155,9 +155,7 @@ class KMeans(DocLinkMixin, PickleMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         return self
 
     def _fit(self, X, sample_weight):
-        validate_parameter_constraints(
-            self._parameter_constraints, self.get_params(deep=False), caller_name=type(self).__name__
-        )
+        validate_parameters(self, self._parameter_constraints)
         X = self._validate(X, reset=True)
         if sample_weight is not None:
             sample_weight = np.ascontiguousarray(check_sample_weight(sample_weight, X))
