@@ -9,6 +9,7 @@ import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 
 import skem
 from benchmarks import limits
@@ -124,7 +125,9 @@ def main(arguments=None):
             kept = empty(build)
         if len(kept["pairs"]) < min(options.pairs, measurement.most_pairs):
             kept["failed"] = {}
+            begin = monotonic()
             kept = run(measurement, kept, options)
+            kept["seconds"] = round(kept.get("seconds", 0.0) + monotonic() - begin, 1)
             kept["when"] = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
             results.add(measurement.name, kept)
         failed += "process" in kept["failed"]

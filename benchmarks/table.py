@@ -166,7 +166,7 @@ def _threads(results):
             )
             busy += list(values(record, "more", "others_busy"))
     told = [share for share in busy if np.isfinite(share)]
-    text = "An iteration on one thread, and how many times faster it is on two."
+    text = "An iteration on one thread, and how many times faster it is on two (`OMP_WAIT_POLICY=passive`)."
     if told:
         text += f" Right after the pairs others kept the machine {100 * np.median(told):.0f} % busy (median)."
     head = ["rows x columns, components", "work", "one thread", "two, iteration", "whole fit"]
