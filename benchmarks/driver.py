@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
-import skem
 from benchmarks import limits
 from benchmarks.machine import describe
 from benchmarks.measurements import MEASUREMENTS
@@ -104,12 +103,17 @@ def main(arguments=None):
             from benchmarks.plot import plot
             from benchmarks.table import table
 
+            # one page tells of one build
+            if old := results.keep_latest():
+                print(f"left out, measured with an older build: {' '.join(old)}")
             options.report.mkdir(parents=True, exist_ok=True)
             (options.report / "benchmarks.md").write_text(table(results), encoding="utf-8")
             plot(results, options.report / "benchmarks.svg")
         if options.check:
             print("\n".join(check(results)))
         return 0
+    import skem  # not before: the report needs results alone
+
     for name, peer in PEERS.items():
         if not peer.installed():
             print(f"{name} is not installed (pip install {peer.distribution}): left out", flush=True)

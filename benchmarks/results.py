@@ -39,6 +39,15 @@ class Results:
         self.content["measurements"][name] = record
         self.save()
 
+    def keep_latest(self):
+        """Forget, but in the file, what builds measured that are older than the last one; returns the names."""
+        records = self.content["measurements"]
+        last = max(records.values(), key=lambda record: record.get("when", ""), default=None)
+        old = [name for name, record in records.items() if record["build"] != last["build"]]
+        for name in old:
+            del records[name]
+        return old
+
     def save(self):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.path.with_suffix(".new")
