@@ -6,6 +6,7 @@ import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import skem
 from skem._compat import single_blas_thread
-from skem._kernels.passes import has_openmp
+from skem._kernels.passes import has_openmp, max_threads
 from skem.families import Gaussian, Poisson
 
 # Rows and columns enough for several chunks and for more than the work below which one thread runs.
@@ -155,6 +156,59 @@ def test_a_forked_child_fits_and_predicts(cls):
             assert child.exitcode == 0
         # the parent's own threads are none the worse
         assert estimator.predict(X).tobytes() == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_fresh_child_fits_and_predicts(method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} on this system")
+    X = heavy_rows()
+    estimator = quietly(heavy(skem.EMMixture).fit, X)
+    arguments = (estimator, X, estimator.predict(X).tobytes())
+    child = multiprocessing.get_context(method).Process(target=_fit_and_predict_in_child, args=arguments)
+    child.start()
+    child.join(60)
+    if child.is_alive():
+        child.kill()
+        child.join()
+        pytest.fail("the child hangs")
+    assert child.exitcode == 0
+
+
+THREADS = """
+import os
+from public_estimators import CLASSES, blobs, make, quietly
+
+count = lambda: len(os.listdir("/proc/self/task"))
+
+
+def run(rows, columns):
+    X = blobs(rows, columns, 5)
+    for cls in CLASSES:
+        quietly(make(cls, n_components=5, n_clusters=5, random_state=0, max_iter=3).fit, X).predict(X)
+    return count()
+
+
+before = count()
+print(run(300, 3) - before, run(12_000, 6) - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's account of threads")
+@pytest.mark.skipif(not has_openmp, reason="built without OpenMP")
+def test_small_data_start_no_thread():
+    small, large = map(int, run_python(THREADS, OMP_NUM_THREADS="4", OPENBLAS_NUM_THREADS="1").split())
+    assert small == 0
+    assert large > 0
+
+
+@pytest.mark.slow
+def test_workers_share_the_processors():
+    """joblib leaves each worker its part of the processors, and passes keep to that."""
+    limits = Parallel(n_jobs=2)(delayed(max_threads)() for _ in range(4))
+    assert max(limits) <= max(1, (os.cpu_count() or 1) // 2)
 
 
 @pytest.mark.slow
