@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 import skem
 from skem.estimators.base import BaseMixture
@@ -91,6 +91,13 @@ def quietly(function, *args, **kwargs):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return function(*args, **kwargs)
+
+
+def fit_and_predict_in_child(estimator, X, expected):
+    """End the process with 0 if the estimator, and a fit of its own, predict the expected bytes."""
+    predicted = estimator.predict(X).tobytes()
+    again = quietly(clone(estimator).fit, X)
+    os._exit(0 if predicted == expected and again.predict(X).tobytes() == expected else 3)
 
 
 def run_python(script, *args, timeout=120, **env):

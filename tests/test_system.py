@@ -10,7 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from public_estimators import CLASSES, COVARIANCES, MIXTURES, blobs, fitted_state, make, quietly, run_python
+from public_estimators import (
+    CLASSES,
+    COVARIANCES,
+    MIXTURES,
+    blobs,
+    fit_and_predict_in_child,
+    fitted_state,
+    make,
+    quietly,
+    run_python,
+)
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -130,12 +140,6 @@ def _thread_counts():
     return sorted((library["filepath"], library["num_threads"]) for library in threadpool_info())
 
 
-def _fit_and_predict_in_child(estimator, X, expected):
-    predicted = estimator.predict(X).tobytes()
-    again = quietly(clone(estimator).fit, X)
-    os._exit(0 if predicted == expected and again.predict(X).tobytes() == expected else 3)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.parametrize("cls", CLASSES)
@@ -146,7 +150,7 @@ def test_a_forked_child_fits_and_predicts(cls):
         expected = estimator.predict(X).tobytes()
         context = multiprocessing.get_context("fork")
         for _ in range(3):
-            child = context.Process(target=_fit_and_predict_in_child, args=(estimator, X, expected))
+            child = context.Process(target=fit_and_predict_in_child, args=(estimator, X, expected))
             child.start()
             child.join(20)
             if child.is_alive():
@@ -158,22 +162,30 @@ def test_a_forked_child_fits_and_predicts(cls):
         assert estimator.predict(X).tobytes() == expected
 
 
+FRESH = """
+import multiprocessing, sys
+import skem
+from public_estimators import blobs, fit_and_predict_in_child, make, quietly
+
+X = blobs(12_000, 6, 5)
+estimator = quietly(make(skem.EMMixture, n_components=5, random_state=0, max_iter=8, tol=0.0).fit, X)
+arguments = (estimator, X, estimator.predict(X).tobytes())
+child = multiprocessing.get_context(sys.argv[1]).Process(target=fit_and_predict_in_child, args=arguments)
+child.start()
+child.join(60)
+print("hangs" if child.is_alive() else child.exitcode)
+if child.is_alive():
+    child.kill()
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_a_fresh_child_fits_and_predicts(method):
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"no {method} on this system")
-    X = heavy_rows()
-    estimator = quietly(heavy(skem.EMMixture).fit, X)
-    arguments = (estimator, X, estimator.predict(X).tobytes())
-    child = multiprocessing.get_context(method).Process(target=_fit_and_predict_in_child, args=arguments)
-    child.start()
-    child.join(60)
-    if child.is_alive():
-        child.kill()
-        child.join()
-        pytest.fail("the child hangs")
-    assert child.exitcode == 0
+    # in a process of its own: the children of a test run would have to import the runner as their main module
+    assert run_python(FRESH, method).strip() == "0"
 
 
 THREADS = """
