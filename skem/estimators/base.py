@@ -209,7 +209,6 @@ class BaseMixture(
         if not (warm or is_given(self.init)):
             seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_init)
             rngs = [np.random.default_rng(seed) for seed in seeds]
-        best = None
         monitor = Monitor(
             self,
             len(rngs),
@@ -219,20 +218,25 @@ class BaseMixture(
             y=y,
             metadata=None if given_weight is None else {"sample_weight": given_weight},
         )
+        self._publish(model, source, self._infer(model, source, algorithm, rngs, warm, monitor))
+        monitor.finish()
+
+    def _infer(self, model, source, algorithm, rngs, warm, monitor):
+        """Run the algorithm from every start; the best `Fit`, whose state may have another number of components."""
+        best = None
         for run, rng in enumerate(rngs):
             report = monitor.begin(run)
             if warm:
                 given = self._warm_pass(source, algorithm)
             else:
-                given = start(source, self.n_components, self.init, rng, algorithm.assign)
+                given = start(source, model.n_components, self.init, rng, algorithm.assign)
             fit = algorithm.run(model, source, self._order_start(algorithm, model, given), report)
             # runs that end alike may differ by rounding, which must not choose between their orders of components
             if best is None or fit.objective - best.objective > 1e-12 * abs(best.objective):
                 best = fit
             if monitor.end(fit):
                 break
-        self._publish(model, source, best)
-        monitor.finish()
+        return best
 
     def _warm_pass(self, source, algorithm):
         """Statistics under the mixture fitted before, read in the new data's coordinates."""
@@ -262,6 +266,7 @@ class BaseMixture(
     def _publish(self, model, source, fit):
         """Turn the best run into attributes: components that own a row first, those without mass left out."""
         state, labels = fit.state, fit.labels
+        model = model.resize(len(state.log_weights))
         # owners of rows with weight first, so that a row of weight 0 changes nothing; then owners of other rows
         owned, owning = owners(source, labels, model.n_components)
         massless = (state.n_k <= 0) & ~owning

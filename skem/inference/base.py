@@ -47,6 +47,14 @@ class Model(NamedTuple):
         weight_prior = weights.prior(n_components)
         return cls(family, weights, n_components, prior, weight_prior, source.log_base(), source.total_weight)
 
+    def resize(self, n_components):
+        """Model of the same rows with another number of components."""
+        if n_components == self.n_components:
+            return self
+        prior = None if self.prior is None else self.family.prior(n_components)
+        weight_prior = self.weights.prior(n_components)
+        return self._replace(n_components=n_components, prior=prior, weight_prior=weight_prior)
+
 
 class State(NamedTuple):
     """Where an algorithm stands between two passes.
