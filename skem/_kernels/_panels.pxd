@@ -11,6 +11,11 @@ cdef enum:
     LANES = 8
     MOST_FACTORS = 16          # of numbers within 1e-18 and 1e18, so that a product stays finite
 
+cdef struct Row:
+    const double *x            # (length,)
+    const Py_ssize_t *columns  # (length,) columns of x where the others are zero; NULL where x is all of them
+    Py_ssize_t length
+
 cdef extern from *:
     """
     #define SKEM_LEAST_LEFT 1e-15
@@ -157,27 +162,39 @@ cdef inline double log_grow_diag(
     return total
 
 
+cdef inline Row whole_row(const double *x, Py_ssize_t d) noexcept nogil:
+    cdef Row row
+    row.x, row.columns, row.length = x, NULL, d
+    return row
+
+
+cdef inline Py_ssize_t column_of(const Row *row, Py_ssize_t t) noexcept nogil:
+    """The column of a row's t-th entry."""
+    return t if row.columns == NULL else row.columns[t]
+
+
 cdef inline void rise_counts(
-    const double *x,           # IN (d,) counts
+    const Row *row,            # IN counts
     double w,                  # IN
     const double *total,       # IN (d, LANES)
-    const double *slope,       # IN (d, LANES)
-    Py_ssize_t d,              # IN
+    const double *slope,       # IN (d, LANES) or NULL for zeros
     double *rise,              # OUT (LANES,) sum of log Gamma(total + w x) / Gamma(total) + slope x
 ) noexcept nogil:
     # Small whole numbers take a product over all columns and few logs; others one difference each.
-    cdef Py_ssize_t i, j, t, n_factors = 0
+    cdef Py_ssize_t i, j, t, e, n_factors = 0
     cdef double count
     cdef double product[LANES]
     for t in range(LANES):
         rise[t] = 0
         product[t] = 1
-    for j in range(d):
-        count = w * x[j]
+    for e in range(row.length):
+        count = w * row.x[e]
         if count == 0:
             continue
-        for t in range(LANES):
-            rise[t] += slope[j * LANES + t] * x[j]
+        j = column_of(row, e)
+        if slope != NULL:
+            for t in range(LANES):
+                rise[t] += slope[j * LANES + t] * row.x[e]
         if count > MOST_FACTORS or count != floor(count):
             for t in range(LANES):
                 rise[t] += log_rising(total[j * LANES + t], count)
@@ -193,6 +210,22 @@ cdef inline void rise_counts(
         n_factors += <Py_ssize_t> count
     for t in range(LANES):
         rise[t] += log(product[t])
+
+
+cdef inline void sum_slopes(
+    const Row *row,            # IN zeros and ones
+    const double *slope,       # IN (d, LANES)
+    double *rise,              # OUT (LANES,) sum of the slopes where the row has ones
+) noexcept nogil:
+    cdef Py_ssize_t e, t
+    cdef const double *at
+    for t in range(LANES):
+        rise[t] = 0
+    for e in range(row.length):
+        if row.x[e] != 0:
+            at = slope + column_of(row, e) * LANES
+            for t in range(LANES):
+                rise[t] += at[t]
 
 
 # --------------------------------------------------------------------------------------------------

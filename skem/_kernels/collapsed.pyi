@@ -1,33 +1,14 @@
 from collections.abc import Mapping
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-class Collapsed:
-    n_components: int
-    n_features: int
-    n_repairs: int
-    kind: str
-    def __init__(
-        self,
-        kind: str,
-        posterior: Mapping[str, ArrayLike],
-        n_k: ArrayLike,
-        alpha: ArrayLike,
-    ) -> None: ...
-    @property
-    def posterior(self) -> dict[str, NDArray[np.float64]]: ...
-    @property
-    def n_k(self) -> NDArray[np.float64]: ...
-    def observe(self, k: int, row: NDArray[np.float64], w: float = 1.0) -> None: ...
-    def forget(self, k: int, row: NDArray[np.float64], w: float = 1.0) -> None: ...
-    def log_predictive(self, row: NDArray[np.float64], w: float = 1.0) -> NDArray[np.float64]: ...
-    def sweep(
-        self,
-        X: NDArray[np.float64],
-        w: NDArray[np.float64],
-        labels: NDArray[np.int32],
-        order: NDArray[np.intp],
-        refill: bool = True,
-        n_rows: NDArray[np.intp] | None = None,
-    ) -> tuple[int, float]: ...
+from skem._kernels.moves import Moves
+
+KINDS: dict[str, type[Moves]]
+
+def Collapsed(  # noqa: N802 # called as the class that it picks
+    kind: str,
+    posterior: Mapping[str, ArrayLike],
+    n_k: ArrayLike,
+    alpha: ArrayLike,
+) -> Moves: ...

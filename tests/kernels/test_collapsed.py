@@ -7,8 +7,8 @@ from scipy.special import gammaln, multigammaln
 
 from skem._kernels.collapsed import Collapsed
 
-KINDS = ["full", "tied", "diag", "spherical", "poisson"]
-GAUSSIAN = KINDS[:4]
+KINDS = ["full", "tied", "diag", "spherical", "poisson", "multinomial", "bernoulli"]
+GAUSSIAN, DISCRETE = KINDS[:4], KINDS[4:]
 LOG_2PI = np.log(2 * np.pi)
 
 
@@ -18,6 +18,10 @@ LOG_2PI = np.log(2 * np.pi)
 def make_prior(kind, d):
     if kind == "poisson":
         return {"n": np.linspace(0.5, 0.9, d), "total": np.linspace(0.4, 1.3, d)}
+    if kind == "multinomial":
+        return {"total": np.linspace(0.4, 1.3, d)}
+    if kind == "bernoulli":
+        return {"ones": np.linspace(0.4, 1.3, d), "zeros": np.linspace(1.1, 0.7, d)}
     scatter = 0.6 * np.eye(d) + 0.1
     return {
         "kappa": 0.3,
@@ -33,6 +37,10 @@ def make_posterior(kind, prior, X, w, labels, K):
     n_k = resp.sum(axis=0)
     if kind == "poisson":
         return {"n": prior["n"] + n_k[:, None], "total": prior["total"] + resp.T @ X}, n_k
+    if kind == "multinomial":
+        return {"total": prior["total"] + resp.T @ X}, n_k
+    if kind == "bernoulli":
+        return {"ones": prior["ones"] + resp.T @ X, "zeros": prior["zeros"] + resp.T @ (1 - X)}, n_k
     d = X.shape[1]
     kappa = prior["kappa"] + n_k
     mean = (prior["kappa"] * prior["mean"] + resp.T @ X) / kappa[:, None]
@@ -50,8 +58,17 @@ def make_posterior(kind, prior, X, w, labels, K):
     return {"kappa": kappa, "mean": mean, "nu": nu, "scatter": scatter}, n_k
 
 
+def log_dirichlets(kind, parameters):
+    """Log normaliser of each component's Dirichlets."""
+    if kind == "multinomial":
+        groups = [np.atleast_2d(parameters["total"])]
+    else:
+        groups = np.stack([np.atleast_2d(parameters[name]) for name in ("ones", "zeros")], axis=2).swapaxes(0, 1)
+    return sum(gammaln(group).sum(axis=1) - gammaln(group.sum(axis=1)) for group in groups)
+
+
 def log_joint(kind, X, w, labels, K, alpha):
-    """log p(x, z) from the posterior's parameters, without the log x! of the counts."""
+    """log p(x, z) from the posterior's parameters, without the base measure of counts."""
     d = X.shape[1]
     prior = make_prior(kind, d)
     post, n_k = make_posterior(kind, prior, X, w, labels, K)
@@ -61,6 +78,8 @@ def log_joint(kind, X, w, labels, K, alpha):
         g = (gammaln(post["total"]) - post["total"] * np.log(post["n"])).sum()
         g0 = (gammaln(prior["total"]) - prior["total"] * np.log(prior["n"])).sum()
         return g - K * g0 + log_pz
+    if kind in DISCRETE:
+        return sum(log_dirichlets(kind, post)) - K * log_dirichlets(kind, prior)[0] + log_pz
     nu, nu0, n = post["nu"], prior["nu"], n_k.sum()
     value = 0.5 * d * (np.log(prior["kappa"]) - np.log(post["kappa"])).sum() + log_pz
     if kind in ("full", "tied"):
@@ -85,7 +104,9 @@ def make_rows(kind, n, d, K, seed):
     rng = np.random.default_rng(seed)
     centres = rng.normal(scale=2.0, size=(K, d))
     X = centres[rng.integers(K, size=n)] + rng.normal(scale=0.7, size=(n, d))
-    if kind == "poisson":
+    if kind == "bernoulli":
+        X = (centres.mean(axis=0) < X).astype(float)
+    elif kind in DISCRETE:
         # Some counts are beyond the reach of the short products of the kernel.
         X = rng.poisson(np.exp(1.0 + 0.6 * X)).astype(float)
     w = rng.choice([1.0, 1.0, 2.0, 9.0, 0.3, 1.7], size=n)
@@ -139,7 +160,7 @@ def test_log_predictive_is_the_difference_of_log_marginals(kind, d, K, weight):
     # What the kernel leaves out: the base measure and the Dirichlet's normaliser.
     n, a = w[rest].sum(), alpha.sum()
     expected += gammaln(n + weight + a) - gammaln(n + a)
-    if kind != "poisson":
+    if kind in GAUSSIAN:
         expected += 0.5 * weight * d * LOG_2PI
     np.testing.assert_allclose(state.log_predictive(row, weight), expected, rtol=1e-10, atol=1e-10)
 
@@ -316,7 +337,7 @@ def test_rows_that_stay_leave_the_state_as_it_was_bit_for_bit(kind):
 @pytest.mark.parametrize("label", [0, 1, 2])
 def test_a_tie_keeps_the_label(kind, label):
     # A lone row is as well off in any of three components that are alike.
-    X = np.array([[2.0, 3.0]])
+    X = np.array([[1.0, 0.0]])
     labels = np.array([label], dtype=np.int32)
     state = make_state(kind, X, np.ones(1), labels, np.ones(3))
     assert state.sweep(X, np.ones(1), labels, np.array([0, 0])) == (0, 0.0)
@@ -326,7 +347,7 @@ def test_a_tie_keeps_the_label(kind, label):
 @kinds
 def test_order_decides_between_equal_prospects(kind):
     # Two rows side by side in a component each, a third component empty: whoever is visited moves.
-    X = np.array([[1.0, 2.0], [1.0, 2.0]])
+    X = np.array([[1.0, 1.0], [1.0, 1.0]])
     ends = []
     for order in ([0, 1], [1, 0]):
         labels = np.array([0, 1], dtype=np.int32)
@@ -339,8 +360,10 @@ def test_order_decides_between_equal_prospects(kind):
 @kinds
 def test_refilling_an_empty_component_is_a_choice(kind):
     rng = np.random.default_rng(9)
-    X = np.abs(np.rint(rng.normal(2, 1, (21, 2))))
-    X[7] = 60
+    X = np.abs(np.rint(rng.normal(2, 1, (21, 6))))
+    X[7, :3] = 60
+    if kind == "bernoulli":
+        X = (X == 60).astype(float)
     w, alpha = np.ones(21), np.ones(2)
     labels = np.zeros(21, dtype=np.int32)
     run_to_the_end(kind, X, w, labels, alpha, refill=False)
