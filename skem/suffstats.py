@@ -101,7 +101,7 @@ class Moments(SuffStats):
     """Weighted mean and scatter about it, merged by Chan's formula; also the Gaussian's prior and posterior.
 
     Arrays: kappa (K,), the weight behind the mean; mean (K, d); nu (K,), the weight behind the scatter; scatter
-    (K, d, d), (K, d) or (K,). Where `shared` names them, nu is a number and scatter is (d, d) for all components.
+    (K, d, d), (K, d) or (K,). Where `shared` names them, nu is a number and scatter one for all, (d, d), (d,) or ().
     """
 
     __slots__ = ()
@@ -109,12 +109,14 @@ class Moments(SuffStats):
     def _spread(self, weight, deviation):
         """Scatter of `deviation` (K, d) with `weight` (K,), in the shape of `scatter`."""
         weighted = weight[:, None] * deviation
-        if "scatter" in self.shared:
-            return weighted.T @ deviation
-        if self.scatter.ndim == 3:
-            return weighted[:, :, None] * deviation[:, None, :]
+        shared = "scatter" in self.shared
+        ndim = self.scatter.ndim + shared
+        if ndim == 3:
+            return weighted.T @ deviation if shared else weighted[:, :, None] * deviation[:, None, :]
         squares = weighted * deviation
-        return squares if self.scatter.ndim == 2 else squares.sum(axis=1)
+        if ndim == 1:
+            squares = squares.sum(axis=1)
+        return squares.sum(axis=0) if shared else squares
 
     def merge(self, other):
         kappa = self.kappa + other.kappa

@@ -44,8 +44,8 @@ def covariances(theta, d):
     """(K, d, d) from a Gaussian theta of any structure."""
     factor, K = theta.factor, len(theta.mean)
     if "factor" in theta.shared:
-        factor = np.broadcast_to(factor, (K, d, d))
-    elif factor.ndim < 3:
+        factor = np.broadcast_to(factor, (K, *factor.shape))
+    if factor.ndim < 3:
         factor = np.stack([np.diag(np.broadcast_to(f, d)) for f in factor])
     return np.stack([np.linalg.inv(f.T @ f) for f in factor])
 
@@ -80,14 +80,13 @@ def gaussian_log_prior(prior, theta):
     total = sum(
         sps.multivariate_normal(prior.mean[k], sigma[k] / prior.kappa[k]).logpdf(theta.mean[k]) for k in range(K)
     )
-    if prior.shared:
-        return total + sps.invwishart(float(prior.nu), prior.scatter).logpdf(sigma[0])
-    for k in range(K):
-        if prior.scatter.ndim == 3:
-            total += sps.invwishart(prior.nu[k], prior.scatter[k]).logpdf(sigma[k])
+    for k in range(1 if prior.shared else K):
+        nu, scatter = (prior.nu, prior.scatter) if prior.shared else (prior.nu[k], prior.scatter[k])
+        if scatter.ndim == 2:
+            total += sps.invwishart(float(nu), scatter).logpdf(sigma[k])
         else:
-            variance = np.diag(sigma[k])[: np.size(prior.scatter[k])]
-            total += sps.invgamma.logpdf(variance, prior.nu[k] / 2, scale=prior.scatter[k] / 2).sum()
+            variance = np.diag(sigma[k])[: np.size(scatter)]
+            total += sps.invgamma.logpdf(variance, nu / 2, scale=scatter / 2).sum()
     return total
 
 
@@ -119,14 +118,14 @@ def gaussian_kl(post, prior):
         nu, scatter = (post.nu, post.scatter) if post.shared else (post.nu[k], post.scatter[k])
         precision = nu * np.linalg.inv(scatter if np.ndim(scatter) == 2 else scatter * np.eye(d))
         total += 0.5 * prior.kappa[k] * step[k] @ precision @ step[k]
-        if np.ndim(scatter) == 2 and (k == 0 or not post.shared):
-            nu0, scatter0 = (prior.nu, prior.scatter) if post.shared else (prior.nu[k], prior.scatter[k])
+        if k > 0 and post.shared:
+            continue
+        nu0, scatter0 = (prior.nu, prior.scatter) if post.shared else (prior.nu[k], prior.scatter[k])
+        if np.ndim(scatter) == 2:
             total += wishart_kl(nu, scatter, nu0, scatter0)
-    if post.scatter.ndim < 3 and not post.shared:
-        shape = (-1,) + (1,) * (post.scatter.ndim - 1)
-        nu, nu0 = post.nu.reshape(shape) / 2, prior.nu.reshape(shape) / 2
-        nu, nu0 = (np.broadcast_to(value, post.scatter.shape) for value in (nu, nu0))
-        total += gamma_kl(nu, post.scatter / 2, nu0, prior.scatter / 2)
+        else:
+            shape, shape0 = np.full(np.shape(scatter), nu / 2), np.full(np.shape(scatter), nu0 / 2)
+            total += gamma_kl(shape, scatter / 2, shape0, scatter0 / 2)
     return total
 
 
@@ -167,7 +166,7 @@ def rayleigh_case(name, family):
 
 
 CASES = [
-    *(gaussian_case(structure) for structure in ("full", "tied", "diag", "spherical")),
+    *(gaussian_case(structure) for structure in ("full", "tied", "diag", "spherical", "EII", "EEI")),
     Case(
         "poisson", Poisson(shape_prior=1.5), poisson_rows,
         lambda theta, X: sps.poisson.logpmf(X[:, None], theta.rate).sum(axis=2),

@@ -28,7 +28,7 @@ from skem.displays.style import PALETTE, component_colors
 from skem.families import Gaussian, Poisson
 
 X = load_iris().data
-COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
+COVARIANCE_TYPES = ["full", "tied", "diag", "spherical", "EEI", "EII"]
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +47,8 @@ def whole(mixture, k):
         "tied": lambda: covariances,
         "diag": lambda: np.diag(covariances[k]),
         "spherical": lambda: covariances[k] * np.eye(d),
+        "EEI": lambda: np.diag(covariances),
+        "EII": lambda: covariances * np.eye(d),
     }[mixture.family_.covariance_type]()
 
 

@@ -21,7 +21,7 @@ from skem.starts import start
 from skem.summary import Summary
 from skem.weights import DirichletWeights
 
-COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical", "EEI", "EII")
 
 
 def bind(family, d):
@@ -32,6 +32,7 @@ def bind(family, d):
 
 def proper_gaussian(cls, covariance_type, d=2):
     scatter = {"full": np.eye(d) * 3 + 1, "tied": np.eye(d) * 3 + 1, "diag": np.arange(1.0, d + 1), "spherical": 2.0}
+    scatter |= {"EEI": scatter["diag"], "EII": 2.0}
     return cls(
         covariance_type,
         mean_prior=np.arange(d),
@@ -185,7 +186,8 @@ def test_draws_of_a_gaussian_follow_the_normal_wishart(covariance_type):
     nu, kappa, mean = 5.5, 2.0, np.array([1.0, -2.0, 0.5])
     root = rng.normal(size=(d, d))
     scatter = {"full": root @ root.T, "tied": root @ root.T, "diag": np.array([1.0, 2.0, 9.0]), "spherical": 3.0}
-    scatter, scalar = scatter[covariance_type], covariance_type == "tied"
+    scatter |= {"EEI": scatter["diag"], "EII": 3.0}
+    scatter, scalar = scatter[covariance_type], covariance_type in ("tied", "EEI", "EII")
     arrays = {"kappa": np.full(n, kappa), "mean": np.tile(mean, (n, 1)), "nu": nu, "scatter": scatter}
     posterior = type(family.prior(1))(arrays, ("nu", "scatter"))
     if not scalar:

@@ -14,7 +14,9 @@ from skem.starts import INITS
 from skem.summary import SUBSAMPLE, canonical_rows, subsample, summarize
 
 GENERAL = [EMMixture, MAPMixture, VariationalMixture, BayesianKMeans, ICMMixture]
-COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
+COVARIANCE_TYPES = ["full", "tied", "diag", "spherical", "EEI", "EII"]
+# hard labels from random responsibilities may leave a component that shares its variance with none
+may_empty = pytest.mark.filterwarnings("ignore:.*ended without weight:skem.exceptions.DegenerateComponentWarning")
 # The Gibbs sampler is its own kind: a few draws show what it does with units.
 GIBBS = {"n_chains": 1, "n_draws": 10, "n_burn_in": 10}
 
@@ -35,6 +37,8 @@ def parameter_jacobian(estimator, log_factors, n_components):
         "tied": (d + 1) * total,
         "diag": 2 * n_components * total,
         "spherical": 2 * n_components * log_factors[0],
+        "EEI": 2 * total,
+        "EII": 2 * log_factors[0],
     }
     return n_components * total + covariances[estimator.family.covariance_type]
 
@@ -67,6 +71,7 @@ def cases(covariance_types):
         )
 
 
+@may_empty
 @pytest.mark.parametrize("estimator", list(cases(COVARIANCE_TYPES)))
 def test_offsets(estimator):
     X = rows()
@@ -76,6 +81,7 @@ def test_offsets(estimator):
         assert_same_fit(estimator, moved, moved - offset, np.zeros(3))
 
 
+@may_empty
 @pytest.mark.parametrize("estimator", list(cases(COVARIANCE_TYPES)))
 def test_common_factor(estimator):
     X = rows()
@@ -84,7 +90,8 @@ def test_common_factor(estimator):
         assert_same_fit(estimator, scaled, scaled / factor, np.full(3, np.log(factor)))
 
 
-@pytest.mark.parametrize("estimator", list(cases(["full", "tied", "diag"])))
+@may_empty
+@pytest.mark.parametrize("estimator", list(cases(["full", "tied", "diag", "EEI"])))
 def test_mixed_units_per_column(estimator):
     X = rows()
     for factors in [[1.0, 1e-6, 1e6], [1e-150, 1.0, 1e150], [1e150, 1e-150, 1e-4]]:
@@ -92,6 +99,7 @@ def test_mixed_units_per_column(estimator):
         assert_same_fit(estimator, scaled, scaled / factors, np.log(factors))
 
 
+@may_empty
 @pytest.mark.parametrize("estimator", list(cases(COVARIANCE_TYPES)))
 def test_float32_far_from_the_origin(estimator):
     X = (rows() + 1e4).astype(np.float32)

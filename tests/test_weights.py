@@ -13,7 +13,7 @@ from skem.families import Gaussian, Poisson
 from skem.starts import INITS
 from skem.summary import LEAST_SUBSAMPLE, SUBSAMPLE, canonical_rows, subsample, summarize
 
-COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
+COVARIANCE_TYPES = ["full", "tied", "diag", "spherical", "EEI", "EII"]
 TOLERANCE = 1e-9
 # A few sweeps show what weights do to a sampler.
 FEW = {"n_chains": 2, "n_draws": 8, "n_burn_in": 4}

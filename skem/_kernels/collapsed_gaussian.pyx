@@ -21,10 +21,11 @@ cdef enum Kind:
     TIED
     DIAG
     SPHERICAL
+    EII
 
 cdef double LOG_2 = 0.6931471805599453
 
-KINDS = {"full": FULL, "tied": TIED, "diag": DIAG, "spherical": SPHERICAL}
+KINDS = {"full": FULL, "tied": TIED, "diag": DIAG, "spherical": SPHERICAL, "EII": EII}
 
 
 cdef class GaussianMoves(Moves):
@@ -32,21 +33,23 @@ cdef class GaussianMoves(Moves):
 
     Parameters
     ----------
-    kind : {"full", "tied", "diag", "spherical"}
+    kind : {"full", "tied", "diag", "spherical", "EII"}
     posterior : dict of ndarray
-        `kappa` (K,), `mean` (K, d), `nu` (K,) (tied: one number) and `scatter`, of shape (K, d, d), (d, d), (K, d)
-        or (K,).
+        `kappa` (K,), `mean` (K, d), `nu` (K,) (one number where components share the scatter) and `scatter`, of shape
+        (K, d, d), (d, d), (K, d), (K,) or ().
     n_k : ndarray of shape (K,)
     alpha : ndarray of shape (K,) or float
     """
 
     cdef Kind _kind
+    cdef bint _shared                # one scatter for all components
+    cdef bint _round                 # one number for all columns
     cdef Py_ssize_t _spread_width    # numbers in a component's scatter
     cdef Py_ssize_t _spread_stride   # from a panel's scatter to the next one's; 0 if it is shared
     cdef Py_ssize_t _inv_stride
     cdef double _dof                 # degrees of freedom that a unit of weight brings
     cdef double[::1] _kappa          # (K,)
-    cdef double[::1] _nu             # (K,), or (1,) if tied
+    cdef double[::1] _nu             # (K,), or (1,) if shared
     cdef double[::1] _log_det        # like nu: of the scatter as a (d, d) matrix
     cdef double[::1] _mean           # panels of d
     cdef double[::1] _spread         # panels: Cholesky factor by rows, or the scatter itself
@@ -62,37 +65,39 @@ cdef class GaussianMoves(Moves):
         self._set_up(kind, K, d, n_k, alpha)
         padded = self._n_panels * LANES
         self._mean = pack(mean, self._n_panels, 0.0)
-        self._dof = d if self._kind == SPHERICAL else 1
+        self._shared = self._kind == TIED or self._kind == EII
+        self._round = self._kind == SPHERICAL or self._kind == EII
+        self._dof = d if self._round else 1
         self._kappa = np.array(posterior["kappa"], np.float64).reshape(K)
-        self._nu = np.array(posterior["nu"], np.float64).reshape(1 if self._kind == TIED else K)
+        self._nu = np.array(posterior["nu"], np.float64).reshape(1 if self._shared else K)
         self._load_scatter(np.asarray(posterior["scatter"], np.float64))
         self._coef = np.zeros((N_SLOTS, padded))
         self._whitened = np.zeros(padded * d)
         self._step = np.zeros(d)
 
     def _load_scatter(self, scatter):
-        cdef Py_ssize_t K = self.n_components, d = self.n_features, k
+        cdef Py_ssize_t d = self.n_features, k
         if self._kind == FULL or self._kind == TIED:
             factors, ok = cholesky(np.ascontiguousarray(scatter.reshape(-1, d, d)))
             if not ok.all():
                 raise np.linalg.LinAlgError("every scatter matrix must be positive definite")
-            if self._kind == TIED:
-                # One panel whose lanes are all alike serves every panel of means.
-                factors = np.broadcast_to(factors, (LANES, d, d))
             lower = np.tril_indices(d)
             spread = factors[:, lower[0], lower[1]]
             pivots = factors[:, np.arange(d), np.arange(d)]
         else:
-            spread = scatter.reshape(K, -1)
+            spread = scatter.reshape(len(self._nu), -1)
             pivots = spread
             if not (spread > 0).all():
                 raise ValueError("every scatter must be positive")
-        n_panels = 1 if self._kind == TIED else self._n_panels
+        if self._shared:
+            # One panel whose lanes are all alike serves every panel of means.
+            spread, pivots = (np.repeat(value, LANES, axis=0) for value in (spread, pivots))
+        n_panels = 1 if self._shared else self._n_panels
         self._spread_width = spread.shape[1]
         self._spread = pack(spread, n_panels, 1.0)
         self._inv = pack(1 / pivots, n_panels, 1.0)
-        self._spread_stride = 0 if self._kind == TIED else self._spread_width * LANES
-        self._inv_stride = 0 if self._kind == TIED else pivots.shape[1] * LANES
+        self._spread_stride = 0 if self._shared else self._spread_width * LANES
+        self._inv_stride = 0 if self._shared else pivots.shape[1] * LANES
         self._log_det = np.zeros(self._nu.shape[0])
         for k in range(self._nu.shape[0]):
             self._note_log_det(k)
@@ -101,20 +106,20 @@ cdef class GaussianMoves(Moves):
     def posterior(self):
         """The posterior as a dict of new arrays, in the names and shapes of the constructor."""
         cdef Py_ssize_t K = self.n_components, d = self.n_features
-        spread = unpack(self._spread, 1 if self._kind == TIED else K, self._spread_width)
+        spread = unpack(self._spread, 1 if self._shared else K, self._spread_width)
         if self._kind == FULL or self._kind == TIED:
             factors = np.zeros((len(spread), d, d))
             lower = np.tril_indices(d)
             factors[:, lower[0], lower[1]] = spread
             spread = factors @ factors.transpose(0, 2, 1)
+        if self._round:
+            spread = spread[:, 0]
         nu = np.array(self._nu)
         return {
             "kappa": np.array(self._kappa),
             "mean": unpack(self._mean, K, d),
-            "nu": nu.reshape(()) if self._kind == TIED else nu,
-            "scatter": spread if self._kind == FULL or self._kind == DIAG else (
-                spread[0] if self._kind == TIED else spread[:, 0]
-            ),
+            "nu": nu.reshape(()) if self._shared else nu,
+            "scatter": spread[0] if self._shared else spread,
         }
 
     # ----------------------------------------------------------------------------------------------
@@ -122,16 +127,16 @@ cdef class GaussianMoves(Moves):
 
     cdef void _note_log_det(self, Py_ssize_t k) noexcept nogil:
         cdef Py_ssize_t i, d = self.n_features
-        cdef Py_ssize_t shared = 0 if self._kind == TIED else k
-        cdef const double *inv = &self._inv[(shared // LANES) * self._inv_stride + shared % LANES]
+        cdef Py_ssize_t own = 0 if self._shared else k
+        cdef const double *inv = &self._inv[(own // LANES) * self._inv_stride + own % LANES]
         cdef double total = 0
-        if self._kind == SPHERICAL:
+        if self._round:
             total = d * log(inv[0])
         else:
             for i in range(d):
                 total += log(inv[i * LANES])
         # The pivots of a factor count twice.
-        self._log_det[shared] = -2 * total if self._kind == FULL or self._kind == TIED else -total
+        self._log_det[own] = -2 * total if self._kind == FULL or self._kind == TIED else -total
 
     cdef void _change(self, Py_ssize_t k, Row *row, double w, bint observe) noexcept nogil:
         cdef Py_ssize_t i, d = self.n_features
@@ -142,39 +147,42 @@ cdef class GaussianMoves(Moves):
             mean[i * LANES] += (w if observe else -w) / after * self._step[i]
         self._change_spread(k, self._kappa[k] / after * w, observe)
         self._kappa[k] = after
-        self._nu[0 if self._kind == TIED else k] += (w if observe else -w) * self._dof
+        self._nu[0 if self._shared else k] += (w if observe else -w) * self._dof
         self._note_log_det(k)
 
     cdef void _change_spread(self, Py_ssize_t k, double coef, bint observe) noexcept nogil:
         """Add coef step step^T to the scatter, or subtract it."""
         cdef Py_ssize_t i, t, d = self.n_features
-        cdef Py_ssize_t panel = k // LANES, lane = 0 if self._kind == TIED else k % LANES
+        cdef Py_ssize_t panel = k // LANES, lane = 0 if self._shared else k % LANES
         cdef double *spread = &self._spread[panel * self._spread_stride + lane]
         cdef double *inv = &self._inv[panel * self._inv_stride + lane]
         cdef double squared = 0
-        if self._kind == DIAG or self._kind == SPHERICAL:
+        if self._kind == DIAG:
+            for i in range(d):
+                self._grow(spread + i * LANES, inv + i * LANES, self._step[i] * self._step[i] * coef, observe)
+        elif self._round:
             for i in range(d):
                 squared += self._step[i] * self._step[i] * coef
-                if self._kind == DIAG or i == d - 1:
-                    spread[0] = spread[0] + squared if observe else self._less(spread[0], squared)
-                    inv[0] = 1 / spread[0]
-                    spread += LANES
-                    inv += LANES
-                    squared = 0
-            return
-        for i in range(d):
-            self._step[i] *= sqrt(coef)
-        if observe:
-            pn.update_factor(spread, inv, &self._step[0], d)
+            self._grow(spread, inv, squared, observe)
         else:
-            self.n_repairs += pn.downdate_factor(spread, inv, &self._step[0], d)
-        if self._kind == TIED:
+            for i in range(d):
+                self._step[i] *= sqrt(coef)
+            if observe:
+                pn.update_factor(spread, inv, &self._step[0], d)
+            else:
+                self.n_repairs += pn.downdate_factor(spread, inv, &self._step[0], d)
+        if self._shared:
             for i in range(self._spread_width):
                 for t in range(1, LANES):
                     spread[i * LANES + t] = spread[i * LANES]
-            for i in range(d):
+            for i in range(1 if self._round else d):
                 for t in range(1, LANES):
                     inv[i * LANES + t] = inv[i * LANES]
+
+    cdef void _grow(self, double *spread, double *inv, double squared, bint observe) noexcept nogil:
+        """Add to one number of a scatter, or subtract."""
+        spread[0] = spread[0] + squared if observe else self._less(spread[0], squared)
+        inv[0] = 1 / spread[0]
 
     # ----------------------------------------------------------------------------------------------
     # Scores
@@ -185,17 +193,17 @@ cdef class GaussianMoves(Moves):
         """All of a row's score but the growth, where the component without it has these three."""
         cdef Py_ssize_t d = self.n_features
         cdef double total = pn.log_rising(n_k + self._alpha[k], w) - 0.5 * d * log1p(w / kappa)
-        if self._kind == TIED:
+        if self._shared:
             return total
         return total + self._spread_term(nu, w, self._log_det[k])
 
     cdef double _spread_term(self, double nu, double w, double log_det) noexcept nogil:
-        """The part of the scatter and its degrees of freedom; all components share it if tied."""
+        """The part of the scatter and its degrees of freedom; all components may share it."""
         cdef Py_ssize_t d = self.n_features
         cdef double total
         if self._kind == DIAG:
             total = d * pn.log_rising(0.5 * nu, 0.5 * w)
-        elif self._kind == SPHERICAL:
+        elif self._round:
             total = pn.log_rising(0.5 * nu, 0.5 * w * d)
         else:
             total = pn.log_rising_multivariate(nu, w, d)
@@ -207,11 +215,11 @@ cdef class GaussianMoves(Moves):
 
     cdef void _fill(self, Py_ssize_t slot, Py_ssize_t k, double w) noexcept nogil:
         cdef double kappa = self._kappa[k]
-        self._term[slot, k] = self._fixed_term(kappa, self._nu[0 if self._kind == TIED else k], self._n_k[k], k, w)
+        self._term[slot, k] = self._fixed_term(kappa, self._nu[0 if self._shared else k], self._n_k[k], k, w)
         self._coef[slot, k] = kappa / (kappa + w) * w
 
     cdef void _score_all(self, Row *row, double w, Py_ssize_t own) noexcept nogil:
-        # tied scores of a row that lies in a component leave out what all of them share
+        # with a shared scatter the scores of a row that lies in a component leave out what all of them share
         cdef Py_ssize_t d = self.n_features, slot = self._prepare(w), panel, k
         cdef double *growth
         cdef const double *mean
@@ -223,15 +231,15 @@ cdef class GaussianMoves(Moves):
             inv = &self._inv[panel * self._inv_stride]
             if self._kind == DIAG:
                 pn.grow_diag(row.x, mean, inv, &self._coef[slot, k], d, growth)
-            elif self._kind == SPHERICAL:
+            elif self._round:
                 pn.square(row.x, mean, inv, d, growth)
             else:
                 pn.whiten(
                     row.x, mean, &self._spread[panel * self._spread_stride], inv, d,
                     &self._whitened[k * d], growth,
                 )
-        if self._kind == TIED and own >= 0:
-            self._finish_tied(w, own, slot)
+        if self._shared and own >= 0:
+            self._finish_shared(w, own, slot)
         else:
             self._finish(row.x, w, own, slot)
 
@@ -240,10 +248,10 @@ cdef class GaussianMoves(Moves):
     ) noexcept nogil:
         cdef Py_ssize_t d = self.n_features, k, at
         cdef double nu, coef, grown, shared = 0
-        if self._kind == TIED:
+        if self._shared:
             shared = self._spread_term(self._nu[0], w, self._log_det[0])
         for k in range(self.n_components):
-            nu = self._nu[0 if self._kind == TIED else k]
+            nu = self._nu[0 if self._shared else k]
             coef = self._coef[slot, k]
             if k == own:
                 nu = pn.left(nu, w * self._dof)
@@ -261,28 +269,28 @@ cdef class GaussianMoves(Moves):
             else:
                 self._score[k] = self._term[slot, k] + shared - 0.5 * (nu + w * self._dof) * grown
 
-    cdef void _finish_tied(self, double w, Py_ssize_t own, Py_ssize_t slot) noexcept nogil:
-        # The one scatter loses the row at its own component and gains it at another: rank two.
+    cdef void _finish_shared(self, double w, Py_ssize_t own, Py_ssize_t slot) noexcept nogil:
+        # The one scatter loses the row at its own component and gains it at another.
         cdef Py_ssize_t d = self.n_features, panel, i, k, t
         cdef const double *whitened
         cdef const double *own_whitened = &self._whitened[own // LANES * d * LANES + own % LANES]
-        cdef double dot[LANES]
+        cdef double twice[LANES]   # by what a determinant's change of rank two is not the sum of two changes
         cdef double own_squared = self._growth[own], coef, grown
         cdef double own_coef = self._kappa[own] / pn.left(self._kappa[own], w) * w
         for panel in range(self._n_panels):
             whitened = &self._whitened[panel * d * LANES]
             for t in range(LANES):
-                dot[t] = 0
-            for i in range(d):
+                twice[t] = 0
+            if self._kind == TIED:
+                for i in range(d):
+                    for t in range(LANES):
+                        twice[t] += own_whitened[i * LANES] * whitened[i * LANES + t]
                 for t in range(LANES):
-                    dot[t] += own_whitened[i * LANES] * whitened[i * LANES + t]
+                    twice[t] = own_squared * self._growth[panel * LANES + t] - twice[t] * twice[t]
             for t in range(min(LANES, self.n_components - panel * LANES)):
                 k = panel * LANES + t
                 coef = self._coef[slot, k]
-                grown = (
-                    coef * self._growth[k] - own_coef * own_squared
-                    - own_coef * coef * (own_squared * self._growth[k] - dot[t] * dot[t])
-                )
+                grown = coef * self._growth[k] - own_coef * own_squared - own_coef * coef * twice[t]
                 self._score[k] = (
                     self._term[slot, k] - 0.5 * self._nu[0] * log1p(fmax(grown, LEAST_LEFT - 1))
                 )
@@ -292,6 +300,6 @@ cdef class GaussianMoves(Moves):
         """The fixed term of a component that the row lies in."""
         return self._fixed_term(
             pn.left(self._kappa[k], w),
-            pn.left(self._nu[0 if self._kind == TIED else k], w * self._dof),
+            pn.left(self._nu[0 if self._shared else k], w * self._dof),
             fmax(self._n_k[k] - w, 0), k, w,
         )

@@ -18,23 +18,28 @@ cdef enum:
     FULL = 0
     TIED = 1
     DIAG = 2
-    SPHERICAL = 3
+    EEI = 3
+    SPHERICAL = 4
+    EII = 5
 
-CODES = {"full": FULL, "tied": TIED, "diag": DIAG, "spherical": SPHERICAL}
+CODES = {"full": FULL, "tied": TIED, "diag": DIAG, "EEI": EEI, "spherical": SPHERICAL, "EII": EII}
 
 
-cdef inline Py_ssize_t _size(int structure, int K, int d) noexcept nogil:
-    """Numbers in all covariances."""
-    if structure == SPHERICAL:
-        return K
-    return <Py_ssize_t> d * d if structure == TIED else K * <Py_ssize_t> d * (d if structure == FULL else 1)
+cdef inline int _n_own(int structure, int K) noexcept nogil:
+    """Covariances: one where all components share it."""
+    return 1 if structure == TIED or structure == EEI or structure == EII else K
+
+
+cdef inline size_t _each(int structure, int d) noexcept nogil:
+    """Numbers in one covariance."""
+    return 1 if structure >= SPHERICAL else d if structure >= DIAG else <size_t> d * d
 
 
 cdef inline int _natural_width(int structure, int d) noexcept nogil:
     """Natural parameters of one component."""
     if structure == FULL:
         return d + d * (d + 1) // 2
-    return d if structure == TIED else 2 * d if structure == DIAG else d + 1
+    return d if structure == TIED else 2 * d if structure <= EEI else d + 1
 
 
 cdef void _moments(
@@ -45,28 +50,29 @@ cdef void _moments(
     const double *about,       # IN  (K, d), or NULL for the origin
     const double *shared,      # IN  (d, d) second moments of all rows, of tied sums of x alone; or NULL
     double *mean,              # OUT (K, d)
-    double *nu,                # OUT (K), or (1) of tied
+    double *nu,                # OUT (K), or (1) where shared
     double *scatter,           # OUT in the structure's shape
 ) noexcept nogil:
-    cdef int k, i, j
+    cdef int k, i, j, n_own = _n_own(structure, K)
+    cdef size_t each = _each(structure, d), entry
     cdef double safe, total
     cdef const double *first
     cdef const double *second
     cdef double *own_mean
     cdef double *own = scatter
-    if structure == TIED:
-        nu[0] = 0.0
-        for i in range(d * d):
-            scatter[i] = shared[i] if shared != NULL else 0.0
+    cdef double *own_nu = nu
+    for k in range(n_own):
+        nu[k] = 0.0
+    for entry in range(n_own * each):
+        scatter[entry] = shared[entry] if shared != NULL else 0.0
     for k in range(K):
         first = features + <size_t> k * m
         second = first + d
         own_mean = mean + <size_t> k * d
+        if n_own > 1:
+            own, own_nu = scatter + k * each, nu + k
         safe = n_k[k] if n_k[k] > 0 else 1.0
-        if structure == TIED:
-            nu[0] += n_k[k]
-        else:
-            nu[k] = n_k[k] * d if structure == SPHERICAL else n_k[k]
+        own_nu[0] += n_k[k] * d if structure >= SPHERICAL else n_k[k]
         # for the time being the shift from `about`
         for i in range(d):
             own_mean[i] = first[i] / safe
@@ -75,33 +81,29 @@ cdef void _moments(
                 for j in range(i + 1):
                     own[i * d + j] -= first[i] * own_mean[j]
         elif structure <= TIED:
-            if structure == FULL:
-                own = scatter + <size_t> k * d * d
             for i in range(d):
                 for j in range(i + 1):
-                    total = second[j] - first[i] * own_mean[j]
-                    own[i * d + j] = total if structure == FULL else own[i * d + j] + total
+                    own[i * d + j] += second[j] - first[i] * own_mean[j]
                 second += i + 1
-        elif structure == DIAG:
+        elif structure <= EEI:
             for i in range(d):
                 total = second[i] - first[i] * own_mean[i]
-                scatter[<size_t> k * d + i] = 0.0 if total < 0.0 else total
+                own[i] += 0.0 if total < 0.0 else total
         elif m == d + 1:
             total = second[0]
             for i in range(d):
                 total -= first[i] * own_mean[i]
-            scatter[k] = 0.0 if total < 0.0 else total
+            own[0] += 0.0 if total < 0.0 else total
         else:
-            scatter[k] = 0.0
             for i in range(d):
                 total = second[i] - first[i] * own_mean[i]
-                scatter[k] += 0.0 if total < 0.0 else total
+                own[0] += 0.0 if total < 0.0 else total
         if about != NULL:
             for i in range(d):
                 own_mean[i] += about[<size_t> k * d + i]
     if structure <= TIED:
-        for k in range(K if structure == FULL else 1):
-            own = scatter + <size_t> k * d * d
+        for k in range(n_own):
+            own = scatter + k * each
             for i in range(d):
                 for j in range(i):
                     own[j * d + i] = own[i * d + j]
@@ -114,28 +116,28 @@ cdef int _constrain(
     double floor,              # IN  where eigenvalues relative to the variance are held
     double *scratch,           # (d + d * d)
     double *factor,            # OUT precision factors; of a flagged matrix nothing of use
-    double *log_det,           # OUT (K), or (1) of tied: log |F|
+    double *log_det,           # OUT (K), or (1) where shared: log |F|
     uint8_t *flags,            # OUT (K), or (1): an eigenvalue below the floor, or too near to tell
 ) noexcept nogil:
     """Count the flags; diagonal structures are held at the floor, matrices are left to an eigendecomposition."""
-    cdef int k, i, j, n_flags = 0
+    cdef int k, i, j, n_flags = 0, n_own = _n_own(structure, K)
     cdef double total, held, mean = 0.0, volume = 0.0
     cdef double *scale = scratch
     cdef double *relative = scratch + d
     cdef const double *c
     cdef double *f
-    if structure == SPHERICAL:
+    if structure >= SPHERICAL:
         for i in range(d):
             mean += variance[i]
         mean /= d
-        for k in range(K):
+        for k in range(n_own):
             flags[k] = covariance[k] < floor * mean
             factor[k] = 1.0 / sqrt(floor * mean if flags[k] else covariance[k])
             log_det[k] = d * log(factor[k])
             n_flags += flags[k]
         return n_flags
-    if structure == DIAG:
-        for k in range(K):
+    if structure >= DIAG:
+        for k in range(n_own):
             flags[k] = 0
             log_det[k] = 0.0
             for i in range(d):
@@ -150,7 +152,7 @@ cdef int _constrain(
     for i in range(d):
         scale[i] = sqrt(variance[i])
         volume += log(scale[i])
-    for k in range(1 if structure == TIED else K):
+    for k in range(n_own):
         c = covariance + <size_t> k * d * d
         f = factor + <size_t> k * d * d
         for i in range(d):
@@ -173,7 +175,7 @@ cdef int _constrain(
 cdef bint _natural(
     int structure, int K, int d,
     const double *mean,        # IN  (K, d)
-    const double *factor,      # IN  precision factors, one a component or one of tied
+    const double *factor,      # IN  precision factors, one a component or a shared one
     const double *offset,      # IN  (K)
     const double *variance,    # IN  (d) of the data
     double reach,              # IN  the largest terms that may cancel in a squared distance
@@ -182,7 +184,7 @@ cdef bint _natural(
     double *constant,          # OUT (K)
 ) noexcept nogil:
     """Natural parameters; false where their products would cancel too many digits away."""
-    cdef int k, i, j, l, m = _natural_width(structure, d)
+    cdef int k, i, j, l, m = _natural_width(structure, d), n_own = _n_own(structure, K)
     cdef double squared, total, p
     cdef const double *mu
     cdef const double *f
@@ -193,18 +195,18 @@ cdef bint _natural(
     for k in range(K):
         mu = mean + <size_t> k * d
         w = weights + <size_t> k * m
+        f = factor + (k * _each(structure, d) if n_own > 1 else 0)
         squared = 0.0
         if structure >= DIAG:
             for i in range(d):
-                p = factor[k] if structure == SPHERICAL else factor[<size_t> k * d + i]
+                p = f[0] if structure >= SPHERICAL else f[i]
                 squared += (p * mu[i]) * (p * mu[i])
                 w[i] = p * p * mu[i]
-                w[d if structure == SPHERICAL else d + i] = -0.5 * (p * p)
+                w[d if structure >= SPHERICAL else d + i] = -0.5 * (p * p)
             if squared > reach:
                 return False
             constant[k] = offset[k] - 0.5 * squared
             continue
-        f = factor if structure == TIED else factor + <size_t> k * d * d
         for i in range(d):
             total = 0.0
             for j in range(i + 1):
@@ -243,7 +245,7 @@ cdef bint _natural(
 
 cdef _new(int structure, int K, int d):
     """An empty array in the structure's shape."""
-    return np.empty([(K, d, d), (d, d), (K, d), (K,)][structure])
+    return np.empty([(K, d, d), (d, d), (K, d), (d,), (K,), ()][structure])
 
 
 cdef const double *_first(array):
@@ -257,10 +259,11 @@ def moments(structure, const double[::1] n_k, const double[:, ::1] features, abo
 
     Parameters
     ----------
-    structure : {"full", "tied", "diag", "spherical"}
+    structure : {"full", "tied", "diag", "EEI", "spherical", "EII"}
     n_k : ndarray of shape (n_components,)
     features : ndarray of shape (n_components, m)
-        Sums of [z, z_i z_j for j <= i], [z, z^2] or, of "spherical" only, [z, |z|^2], where z = x - about.
+        Sums of [z, z_i z_j for j <= i], [z, z^2] or, of one variance a component or for all, [z, |z|^2],
+        where z = x - about.
     about : ndarray of shape (n_components, d) or None
         None means the origin.
     shared : ndarray of shape (d, d) or None
@@ -278,7 +281,7 @@ def moments(structure, const double[::1] n_k, const double[:, ::1] features, abo
     cdef const double[:, ::1] origin, whole
     cdef const double *at = NULL
     cdef const double *second = NULL
-    mean, nu, scatter = np.empty((K, d)), np.empty(() if code == TIED else K), _new(code, K, d)
+    mean, nu, scatter = np.empty((K, d)), np.empty(() if _n_own(code, 2) == 1 else K), _new(code, K, d)
     if about is not None:
         origin = np.ascontiguousarray(about)
         at = &origin[0, 0]
@@ -295,7 +298,7 @@ def constrain(structure, covariance, const double[::1] variance, double floor):
 
     Parameters
     ----------
-    structure : {"full", "tied", "diag", "spherical"}
+    structure : {"full", "tied", "diag", "EEI", "spherical", "EII"}
     covariance : ndarray in the structure's shape
     variance : ndarray of shape (d,)
         Of the data.
@@ -313,9 +316,10 @@ def constrain(structure, covariance, const double[::1] variance, double floor):
         for an eigendecomposition.
     """
     cdef int code = CODES[structure], d = <int> variance.shape[0]
-    cdef int K = 1 if code == TIED else <int> len(covariance)
+    cdef bint shared = _n_own(code, 2) == 1
+    cdef int K = 1 if shared else <int> len(covariance)
     cdef double[::1] scratch = np.empty(d + d * d)
-    shape = () if code == TIED else K
+    shape = () if shared else K
     factor, log_det, flags = _new(code, K, d), np.empty(shape), np.empty(shape, dtype=np.uint8)
     cdef uint8_t[::1] flat = flags.reshape(-1)
     covariance = np.ascontiguousarray(covariance, dtype=np.float64)
@@ -330,7 +334,7 @@ def natural(structure, const double[:, ::1] mean, factor, const double[::1] offs
 
     Parameters
     ----------
-    structure : {"full", "tied", "diag", "spherical"}
+    structure : {"full", "tied", "diag", "EEI", "spherical", "EII"}
     mean : ndarray of shape (n_components, d)
     factor : ndarray in the structure's shape
     offset : ndarray of shape (n_components,)
@@ -363,7 +367,7 @@ cdef class MaximumLikelihood(Step):
 
     Parameters
     ----------
-    structure : {"full", "tied", "diag", "spherical"}
+    structure : {"full", "tied", "diag", "EEI", "spherical", "EII"}
     n_components : int
     variance : ndarray of shape (d,)
         Of the data.
@@ -383,7 +387,7 @@ cdef class MaximumLikelihood(Step):
         cdef int K = n_components, d = <int> len(variance)
         cdef Py_ssize_t size
         self.structure, self.K, self.d, self.floor, self.reach = CODES[structure], K, d, floor, reach
-        size = _size(self.structure, K, d)
+        size = _n_own(self.structure, K) * <Py_ssize_t> _each(self.structure, d)
         self.variance = np.array(variance, dtype=np.float64)
         self.mean, self.nu, self.log_det, self.constant = np.empty(K * d), np.empty(K), np.empty(K), np.empty(K)
         self.covariance, self.factor = np.empty(size), np.empty(size)
@@ -392,8 +396,8 @@ cdef class MaximumLikelihood(Step):
         self.flags = np.empty(K, dtype=np.uint8)
 
     cdef bint update(self, Prepared done, const double *log_weights) noexcept nogil:
-        cdef int structure = self.structure, K = self.K, d = self.d, k
-        cdef size_t i, each = _size(structure, 1, d)
+        cdef int structure = self.structure, K = self.K, d = self.d, k, n_own = _n_own(structure, K)
+        cdef size_t i, each = _each(structure, d)
         cdef double mass
         cdef const double *n_k = done.job.total + 2
         cdef const double *about = NULL
@@ -405,16 +409,15 @@ cdef class MaximumLikelihood(Step):
             second = &self.second[0, 0]
         _moments(structure, K, d, <int> done.job.collectors[0].sums_k, n_k, n_k + K, about, second,
                  &self.mean[0], &self.nu[0], &self.covariance[0])
-        for k in range(1 if structure == TIED else K):
+        for k in range(n_own):
             mass = self.nu[k]
             for i in range(k * each, (k + 1) * each):
                 self.covariance[i] /= mass
         if _constrain(structure, K, d, &self.covariance[0], &self.variance[0], self.floor, &self.scratch[0],
                       &self.factor[0], &self.log_det[0], &self.flags[0]) and structure <= TIED:
             return False
-        if structure == TIED:
-            for k in range(1, K):
-                self.log_det[k] = self.log_det[0]
+        for k in range(n_own, K):
+            self.log_det[k] = self.log_det[0]
         self.linear = self.reach >= 0 and _natural(
             structure, K, d, &self.mean[0], &self.factor[0], &self.log_det[0], &self.variance[0], self.reach,
             &self.scratch[0], &self.weights[0], &self.constant[0],
@@ -427,15 +430,20 @@ cdef class MaximumLikelihood(Step):
 
     cdef void load(self, Prepared next) noexcept nogil:
         cdef int k, i, d = self.d
+        cdef size_t each = _each(self.structure, d)
+        cdef const double *f = &self.factor[0]
         if self.linear and self.structure == TIED:
-            self.shared = -0.5 * second_term(d, &self.factor[0], &self.second[0, 0], &self.scratch[0])
+            self.shared = -0.5 * second_term(d, f, &self.second[0, 0], &self.scratch[0])
         if self.linear:
             next.load_linear(&self.weights[0], &self.constant[0])
             return
-        if self.structure == SPHERICAL:
-            for k in range(self.K):
-                for i in range(d):
-                    self.weights[k * d + i] = self.factor[k]
-            next.load_centred(&self.mean[0], &self.weights[0], &self.constant[0])
+        if self.structure <= DIAG:
+            next.load_centred(&self.mean[0], f, &self.constant[0])
             return
-        next.load_centred(&self.mean[0], &self.factor[0], &self.constant[0])
+        # a pass has a factor for every column of every component
+        for k in range(self.K):
+            for i in range(d):
+                self.weights[k * d + i] = f[i if each > 1 else 0]
+            if self.structure == SPHERICAL:
+                f += 1
+        next.load_centred(&self.mean[0], &self.weights[0], &self.constant[0])

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skem.displays.style import component_colors, new_axes
+from skem.families.covariance import STRUCTURES
 
 
 def _positions(estimator, columns):
@@ -28,13 +29,7 @@ def _covariance_matrices(estimator):
         return None
     holder = estimator if hasattr(estimator, "covariance_type") else estimator.family_
     n_components, d = estimator.means_.shape
-    if holder.covariance_type == "tied":
-        return np.broadcast_to(covariances, (n_components, d, d))
-    if holder.covariance_type == "diag":
-        return covariances[:, :, None] * np.eye(d)
-    if holder.covariance_type == "spherical":
-        return covariances[:, None, None] * np.eye(d)
-    return covariances
+    return STRUCTURES[holder.covariance_type].matrices(covariances, n_components, d)
 
 
 def _centers(estimator):

@@ -24,7 +24,7 @@ from skem.estimators.dropin_family import SklearnGaussian
 from skem.estimators.pickling import PickleMixin
 from skem.estimators.prediction import bounded_source, whole_density
 from skem.exceptions import DegenerateComponentWarning, name_flat, warn
-from skem.families.covariance import STRUCTURES
+from skem.families.covariance import CLASSIC
 from skem.inference.base import State
 from skem.starts import start
 from skem.suffstats import Parameters
@@ -70,7 +70,7 @@ def check_shape(value, shape, name):
 
 def check_positive(value, covariance_type, name):
     """Raise ValueError where precisions or scatters are not positive (definite)."""
-    if STRUCTURES[covariance_type].collect != "full":
+    if CLASSIC[covariance_type].collect != "full":
         if (value <= 0).any():
             raise ValueError(f"'{name}' should be positive for covariance_type={covariance_type!r}")
         return
@@ -88,7 +88,7 @@ class DropinMixture(DocLinkMixin, PickleMixin, DensityMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_components": [Interval(numbers.Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions(set(STRUCTURES))],
+        "covariance_type": [StrOptions(set(CLASSIC))],
         "tol": [Interval(numbers.Real, 0.0, None, closed="left")],
         "reg_covar": [Interval(numbers.Real, 0.0, None, closed="left")],
         "max_iter": [Interval(numbers.Integral, 0, None, closed="left")],
@@ -249,7 +249,7 @@ class DropinMixture(DocLinkMixin, PickleMixin, DensityMixin, BaseEstimator):
         family, state = model.family, best.state
         self.means_ = family.summary_.to_user(state.theta.mean)
         self.precisions_cholesky_ = root = family.precisions_cholesky(state.theta)
-        full = STRUCTURES[self.covariance_type].collect == "full"
+        full = CLASSIC[self.covariance_type].collect == "full"
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             self.covariances_ = family.covariances(state.theta)
             self.precisions_ = root @ np.swapaxes(root, -1, -2) if full else root**2
@@ -300,7 +300,7 @@ class DropinMixture(DocLinkMixin, PickleMixin, DensityMixin, BaseEstimator):
             raise ValueError(f"means_ has shape {means.shape}, it needs (n_components, n_features)")
         plain = SklearnGaussian(self.covariance_type)
         root = check_shape(self.precisions_cholesky_, plain.shape(*means.shape), "precisions_cholesky_")
-        matrices = STRUCTURES[self.covariance_type].collect == "full"
+        matrices = CLASSIC[self.covariance_type].collect == "full"
         if not ((np.einsum("...ii->...i", root) if matrices else root) > 0).all():
             raise ValueError("precisions_cholesky_ needs positive numbers on its diagonal")
         family = plain.bind_to_parameters(means, root)

@@ -30,25 +30,27 @@ class Gaussian(Family):
 
     ``log p(x | k) = -d/2 log 2 pi + log |F_k| - |F_k (x - mean_k)|^2 / 2``, F_k'F_k the precision.
 
-    The conjugate prior is normal-inverse-Wishart (for "diag" and "spherical" normal-inverse-gamma with shape nu / 2
+    The conjugate prior is normal-inverse-Wishart (for variances normal-inverse-gamma with shape nu / 2
     and rate scatter / 2): mean_k | covariance_k ~ N(m0, covariance_k / kappa0), covariance_k ~ IW(nu0, S0). Modes are
     taken in (mean, covariance), as in mclust. Maximum likelihood is constrained: with D the diagonal of the data's
     variance, eigenvalues of D^-1/2 covariance D^-1/2 are held at or above 1e-9.
 
     Parameters
     ----------
-    covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
-        One matrix a component, one for all, one variance a column and component, one variance a component.
+    covariance_type : {"full", "tied", "diag", "spherical", "EII", "EEI"}, default="full"
+        One matrix a component ("VVV" is another name), one for all ("EEE"), one variance a column and component
+        ("VVI"), one variance a component ("VII"), one variance for all, one variance a column for all components.
     mean_prior : array-like of shape (n_features,), default=None
         Mean m0 in the data's units. None means the data's mean, taken with rows beyond 20 robust standard deviations
         drawn in.
     mean_precision_prior : float, default=None
         Weight kappa0 > 0, in pseudo-rows, behind m0. None means 0.001.
     degrees_of_freedom_prior : float, default=None
-        Degrees of freedom nu0. None means d + 2, and 3 for "diag" and "spherical" (shape 3/2). Must exceed d - 1 for
-        "full" and "tied".
+        Degrees of freedom nu0. None means d + 2, and 3 for variances (shape 3/2). Must exceed d - 1 for "full" and
+        "tied".
     covariance_prior : {"default", "kurihara", "mclust"} or array-like, default=None
-        Prior scatter S0 in the data's units: (d, d) for "full" and "tied", (d,) for "diag", a number for "spherical".
+        Prior scatter S0 in the data's units: (d, d) for "full" and "tied", (d,) for "diag" and "EEI", a number for
+        "spherical" and "EII".
         None or "default" means 0.02 nu0 diag(variance). "kurihara" is the prior of Kurihara & Welling's code on
         standardised columns: 0.01 nu0 times the largest eigenvalue of the correlations, nu0 = d + 1 (for one variance
         a column or component its marginal, with 2). "mclust" is Fraley & Raftery's: the covariance, or the mean of
@@ -122,7 +124,7 @@ class Gaussian(Family):
     @property
     def collapsed_kind(self):  # type: ignore[override]
         """Kind of the sequential sweep."""
-        return self.covariance_type
+        return self._structure.collapsed_kind
 
     # -- data side -------------------------------------------------------------------------------
 
@@ -153,9 +155,9 @@ class Gaussian(Family):
     @property
     def _feature_map(self):
         """T(x) of the linear pass; None where that is never taken."""
-        if self._structure.name in ("full", "diag") and self.summary_.n_features >= LINEAR_COLUMNS:
+        if self._structure.feature_map in ("x_pairs", "x_squares") and self.summary_.n_features >= LINEAR_COLUMNS:
             return None
-        return {"full": "x_pairs", "tied": "x", "diag": "x_squares", "spherical": "x_norm"}[self._structure.name]
+        return self._structure.feature_map
 
     def scorer(self, theta):
         mean, factor = theta.mean, theta.factor
@@ -170,8 +172,8 @@ class Gaussian(Family):
                 return Linear(self._feature_map, weights, constant, shared)
         if structure.name == "tied":
             factor = factor[None]
-        elif structure.name == "spherical":
-            factor = np.repeat(factor[:, None], d, axis=1)
+        elif structure.collect == "diag":
+            factor = np.array(np.broadcast_to(factor[..., None] if structure.isotropic else factor, mean.shape))
         return Centred(structure.collect, mean, factor, offset)
 
     def collector(self, theta, part, assign):
@@ -295,12 +297,13 @@ class Gaussian(Family):
         root, log_det = structure.factorize(posterior.scatter)
         inflate = np.log1p(1.0 / kappa)
         share = kappa / (kappa + 1.0)
-        if structure.name == "diag":
+        if structure.collect == "diag" and not structure.isotropic:
+            root = np.broadcast_to(root, posterior.mean.shape)
             gain = gammaln(0.5 * (nu + 1.0)) - gammaln(0.5 * nu) + 0.5 * LOG_2PI - 0.5 * np.log(np.pi)
             squares = np.stack([((X - m) * f) ** 2 for m, f in zip(posterior.mean, root, strict=True)], axis=1)
             tails = np.log1p(share[:, None] * squares).sum(axis=2)
             return d * gain - 0.5 * (d * inflate + log_det) - 0.5 * (nu + 1.0) * tails
-        if structure.name == "spherical":
+        if structure.isotropic:
             upper, volume = 0.5 * (nu + d), d * log_det
         else:
             upper, volume = 0.5 * (nu + 1.0), log_det
@@ -336,10 +339,7 @@ class Gaussian(Family):
         if "covariances" not in attributes:
             raise ValueError("Gaussian() is built from means and covariances; there are no covariances")
         means, covariances = self._check_parameters(attributes["means"], attributes["covariances"])
-        if self.covariance_type in ("full", "tied"):
-            covariances = np.einsum("...ii->...i", covariances)
-        within = covariances.reshape(-1, means.shape[1] if self.covariance_type != "spherical" else 1).mean(axis=0)
-        variance = np.broadcast_to(within, means.shape[1:]) + means.var(axis=0)
+        variance = self._structure.variances(covariances, means.shape[1]).mean(axis=0) + means.var(axis=0)
         typical = np.full_like(variance, variance.mean()) if self.equivariance == "scalar" else variance
         scale = np.exp2(np.round(0.5 * np.log2(typical)))
         return summary._replace(origin=means.mean(axis=0), scale=scale, variance=variance / scale**2)

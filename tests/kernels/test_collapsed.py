@@ -7,8 +7,8 @@ from scipy.special import gammaln, multigammaln
 
 from skem._kernels.collapsed import Collapsed
 
-KINDS = ["full", "tied", "diag", "spherical", "poisson", "multinomial", "bernoulli"]
-GAUSSIAN, DISCRETE = KINDS[:4], KINDS[4:]
+KINDS = ["full", "tied", "diag", "spherical", "EII", "poisson", "multinomial", "bernoulli"]
+GAUSSIAN, DISCRETE = KINDS[:5], KINDS[5:]
 LOG_2PI = np.log(2 * np.pi)
 
 
@@ -27,7 +27,7 @@ def make_prior(kind, d):
         "kappa": 0.3,
         "mean": np.linspace(-0.2, 0.5, d),
         "nu": d + 2.5,
-        "scatter": {"diag": np.diag(scatter), "spherical": 0.8}.get(kind, scatter),
+        "scatter": {"diag": np.diag(scatter), "spherical": 0.8, "EII": 0.8}.get(kind, scatter),
     }
 
 
@@ -53,6 +53,8 @@ def make_posterior(kind, prior, X, w, labels, K):
         nu, scatter = np.array(prior["nu"] + n_k.sum()), prior["scatter"] + grown.sum(axis=0)
     elif kind == "diag":
         nu, scatter = prior["nu"] + n_k, prior["scatter"] + np.einsum("kii->ki", grown)
+    elif kind == "EII":
+        nu, scatter = np.array(prior["nu"] + d * n_k.sum()), np.array(prior["scatter"] + np.einsum("kii->", grown))
     else:
         nu, scatter = prior["nu"] + d * n_k, prior["scatter"] + np.einsum("kii->k", grown)
     return {"kappa": kappa, "mean": mean, "nu": nu, "scatter": scatter}, n_k
@@ -94,7 +96,7 @@ def log_joint(kind, X, w, labels, K, alpha):
         value += (d * gammaln(nu / 2) - nu / 2 * np.log(b).sum(axis=1)).sum()
         return value - K * (d * gammaln(nu0 / 2) - nu0 / 2 * np.log(b0).sum())
     value += (gammaln(nu / 2) - nu / 2 * np.log(b)).sum()
-    return value - K * (gammaln(nu0 / 2) - nu0 / 2 * np.log(b0))
+    return value - np.size(nu) * (gammaln(nu0 / 2) - nu0 / 2 * np.log(b0))
 
 
 # --- helpers --------------------------------------------------------------------------------------
@@ -260,7 +262,7 @@ def test_a_far_row_has_a_finite_score(kind):
     X[0] = 1e60
     scores = make_state(kind, X[1:], w[1:], labels[1:], alpha).log_predictive(X[0], w[0])
     assert np.isfinite(scores).all()
-    if kind in ("diag", "spherical"):
+    if kind in ("diag", "spherical", "EII"):
         values = []
         for labels[0] in range(3):
             values.append(log_joint(kind, X, w, labels, 3, alpha))

@@ -97,9 +97,10 @@ def test_statistics_keep_their_digits_at_any_offset(case, offset):
         within = within + scatter
         np.testing.assert_allclose(stats.mean[k], mean.astype(float), rtol=1e-13, atol=1e-13)
         atol = 1e-13 * float(diagonal.max())
-        if case.name == "tied":
-            continue
-        expected = {"full": scatter, "diag": diagonal, "spherical": diagonal.sum()}[case.name]
-        np.testing.assert_allclose(stats.scatter[k], np.asarray(expected, float), rtol=1e-13, atol=atol)
-    if case.name == "tied":
-        np.testing.assert_allclose(stats.scatter, np.asarray(within, float), rtol=1e-13, atol=atol)
+        if not stats.shared:
+            expected = {"full": scatter, "diag": diagonal, "spherical": diagonal.sum()}[case.name]
+            np.testing.assert_allclose(stats.scatter[k], np.asarray(expected, float), rtol=1e-13, atol=atol)
+    if stats.shared:
+        diagonal = np.diag(within)
+        expected = {"tied": within, "EEI": diagonal, "EII": diagonal.sum()}[case.name]
+        np.testing.assert_allclose(stats.scatter, np.asarray(expected, float), rtol=1e-13, atol=atol)

@@ -82,6 +82,8 @@ def test_gaussian_mle_is_numpys_covariance(case):
         "tied": np.einsum("k,kij->ij", n_k / n_k.sum(), expected),
         "diag": diagonal,
         "spherical": diagonal.mean(axis=1),
+        "EEI": n_k @ diagonal / n_k.sum(),
+        "EII": (n_k @ diagonal / n_k.sum()).mean(),
     }[case.name]
     np.testing.assert_allclose(got["covariances_"], expected, rtol=1e-10, atol=1e-12 * np.abs(expected).max())
 
@@ -106,8 +108,8 @@ def flat_problem(case):
     rows = p.labels == 0
     steps = p.rng.normal(size=(rows.sum(), 1)) if case.name in ("full", "tied") else np.zeros((rows.sum(), 1))
     p.X[rows] = p.X[rows][0] + steps * p.X.std(axis=0)
-    if case.name == "tied":
-        p.X[~rows] = p.X[~rows][0] + p.rng.normal(size=((~rows).sum(), 1)) * p.X.std(axis=0)
+    if case.name in ("tied", "EEI", "EII"):
+        p.X[~rows] = p.X[~rows][0] + (steps.any() * p.rng.normal(size=((~rows).sum(), 1))) * p.X.std(axis=0)
     rebind(p)
     return p
 
@@ -123,7 +125,7 @@ def test_the_constrained_mle_is_at_the_floor_and_the_best_there(case):
     assert p.family.degenerate(stats)[0]
     theta = p.family.mle(stats)
     variance = p.family.summary_.variance
-    unit = np.sqrt(np.full(3, variance.mean()) if case.name == "spherical" else variance)
+    unit = np.sqrt(np.full(3, variance.mean()) if case.name in ("spherical", "EII") else variance)
     for factor in factors(theta)[:1]:
         # the least eigenvalue of a covariance is the largest of its precision, and keeps its digits there
         assert np.linalg.norm(factor * unit, 2) ** -2 == pytest.approx(1e-9, rel=1e-9)
@@ -136,10 +138,9 @@ def test_the_constrained_mle_is_at_the_floor_and_the_best_there(case):
 
 def factors(theta):
     """(K, d, d) precision factors."""
-    d = theta.mean.shape[1]
-    if theta.factor.ndim < 3 and not theta.shared:
-        return np.stack([np.diag(np.broadcast_to(f, d)) for f in theta.factor])
-    return np.broadcast_to(theta.factor, (len(theta.mean), d, d))
+    K, d = theta.mean.shape
+    factor = np.broadcast_to(theta.factor, (K, *theta.factor.shape)) if theta.shared else theta.factor
+    return factor if factor.ndim == 3 else np.stack([np.diag(np.broadcast_to(f, d)) for f in factor])
 
 
 def inside(p, theta, unit, size):
@@ -147,8 +148,8 @@ def inside(p, theta, unit, size):
     floor = 1e-9 * (1.0 + 1e-6)
     given = p.family.attributes(theta)
     covariance, scale = given["covariances_"], unit * p.family.summary_.scale
-    if theta.factor.ndim < 3 and not theta.shared:
-        scale = scale[0] if covariance.ndim == 1 else scale
+    if theta.factor.ndim + bool(theta.shared) < 3:
+        scale = scale[0] if p.family.equivariance == "scalar" else scale
         moved = covariance * np.exp(size * p.rng.normal(size=covariance.shape))
         moved = np.maximum(moved, floor * scale**2)
     else:

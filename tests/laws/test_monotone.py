@@ -19,7 +19,7 @@ from skem.summary import summarize
 from skem.weights import DirichletWeights, StickBreakingWeights
 
 CELLS = [EM, MAPEM, VariationalBayes, MaximizationExpectation, ICM, ClassificationEM]
-REAL = ("full", "tied", "diag", "spherical")
+REAL = ("full", "tied", "diag", "spherical", "EEI", "EII")
 
 
 def spoil(X, how, rng, real, far):

@@ -38,6 +38,24 @@ def posterior_sums(h, Z, w):
     return n, kappa, mean, grown
 
 
+SHARED = ("tied", "EEI", "EII")  # one covariance for all components
+MATRICES, COLUMNS = ("full", "tied"), ("diag", "EEI")
+
+
+def log_scatter_evidence(name, h, n, grown):
+    """The part of the evidence that a covariance seen by n rows with this grown scatter has."""
+    d = len(grown)
+    if name in MATRICES:
+        nu = h["nu"] + n
+        value = 0.5 * n * d * np.log(2.0) + multigammaln(nu / 2, d) - multigammaln(h["nu"] / 2, d)
+        value += h["nu"] / 2 * np.linalg.slogdet(h["scatter"])[1]
+        return value - nu / 2 * np.linalg.slogdet(h["scatter"] + grown)[1]
+    by_column = name in COLUMNS
+    a0, a, b0 = h["nu"] / 2, h["nu"] / 2 + n * (1 if by_column else d) / 2, h["scatter"] / 2
+    b = b0 + (np.diag(grown) if by_column else np.trace(grown)) / 2
+    return (a0 * np.log(b0) - a * np.log(b) + gammaln(a) - gammaln(a0)).sum()
+
+
 def log_marginal(name, h, Z, resp):
     """Log evidence of rows with (weighted) responsibilities (n, K), base measure included."""
     d, K = Z.shape[1], resp.shape[1]
@@ -55,28 +73,10 @@ def log_marginal(name, h, Z, resp):
         else:
             n, kappa, _, grown = posterior_sums(h, Z, w)
             total += 0.5 * d * np.log(h["kappa"] / kappa) - 0.5 * n * d * LOG_2PI
-            if name == "full":
-                nu = h["nu"] + n
-                total += 0.5 * n * d * np.log(2.0) + multigammaln(nu / 2, d) - multigammaln(h["nu"] / 2, d)
-                total += h["nu"] / 2 * np.linalg.slogdet(h["scatter"])[1]
-                total -= nu / 2 * np.linalg.slogdet(h["scatter"] + grown)[1]
-            elif name == "tied":
-                shared = shared + grown
-            elif name == "diag":
-                a0, a, b0 = h["nu"] / 2, h["nu"] / 2 + n / 2, h["scatter"] / 2
-                b = b0 + np.diag(grown) / 2
-                total += (a0 * np.log(b0) - a * np.log(b) + gammaln(a) - gammaln(a0)).sum()
-            else:
-                a0, a, b0 = h["nu"] / 2, h["nu"] / 2 + n * d / 2, h["scatter"] / 2
-                b = b0 + np.trace(grown) / 2
-                total += a0 * np.log(b0) - a * np.log(b) + gammaln(a) - gammaln(a0)
-    if name == "tied":
-        n = resp.sum()
-        nu = h["nu"] + n
-        total += 0.5 * n * d * np.log(2.0) + multigammaln(nu / 2, d) - multigammaln(h["nu"] / 2, d)
-        total += h["nu"] / 2 * np.linalg.slogdet(h["scatter"])[1]
-        total -= nu / 2 * np.linalg.slogdet(h["scatter"] + shared)[1]
-    return total
+            shared = shared + grown
+            if name not in SHARED:
+                total += log_scatter_evidence(name, h, n, grown)
+    return total + (log_scatter_evidence(name, h, resp.sum(), shared) if name in SHARED else 0.0)
 
 
 def log_weights_term(alpha, n_k):
@@ -88,7 +88,7 @@ def log_weights_term(alpha, n_k):
 def expected_scores(name, h, Z, resp):
     """E_q log p(x | theta_k) of every row and component, q from these responsibilities (METHODS 3.1-3.7)."""
     d, columns = Z.shape[1], []
-    total = sum(posterior_sums(h, Z, w)[3] for w in resp.T) if name == "tied" else 0.0
+    total = sum(posterior_sums(h, Z, w)[3] for w in resp.T) if name in SHARED else 0.0
     for w in resp.T:
         if name == "poisson":
             a, b = h["total"] + w @ Z, h["n"] + w.sum()
@@ -100,12 +100,13 @@ def expected_scores(name, h, Z, resp):
             continue
         n, kappa, mean, grown = posterior_sums(h, Z, w)
         z = Z - mean
-        if name in ("full", "tied"):
-            nu = h["nu"] + (n if name == "full" else resp.sum())
-            S = h["scatter"] + (grown if name == "full" else total)
+        if name in SHARED:
+            n, grown = resp.sum(), total
+        if name in MATRICES:
+            nu, S = h["nu"] + n, h["scatter"] + grown
             log_det = digamma((nu - np.arange(d)) / 2).sum() + d * np.log(2.0) - np.linalg.slogdet(S)[1]
             square = d / kappa + nu * np.einsum("ni,ij,nj->n", z, np.linalg.inv(S), z)
-        elif name == "diag":
+        elif name in COLUMNS:
             a, b = (h["nu"] + n) / 2, (h["scatter"] + np.diag(grown)) / 2
             log_det = (digamma(a) - np.log(b)).sum()
             square = d / kappa + z**2 @ (a / b)
@@ -257,13 +258,15 @@ def log_priors(p, mixture, alpha):
     d, covariances = p.X.shape[1], mixture.covariances_
     m0 = family.summary_.to_user(h["mean"])
     for k, mean in enumerate(mixture.means_):
-        sigma = covariances if p.case.name == "tied" else covariances[k]
+        sigma = covariances if p.case.name in SHARED else covariances[k]
         matrix = sigma if np.ndim(sigma) == 2 else sigma * np.eye(d)
         total += sps.multivariate_normal(m0, matrix / h["kappa"]).logpdf(mean)
-        if p.case.name == "full" or (p.case.name == "tied" and k == 0):
+        if k > 0 and p.case.name in SHARED:
+            continue
+        if p.case.name in MATRICES:
             total += sps.invwishart(float(h["nu"]), h["scatter"] * np.outer(s, s)).logpdf(sigma)
-        elif p.case.name != "tied":
-            scale = h["scatter"] / 2 * (s**2 if p.case.name == "diag" else s[0] ** 2)
+        else:
+            scale = h["scatter"] / 2 * (s**2 if p.case.name in COLUMNS else s[0] ** 2)
             total += sps.invgamma.logpdf(sigma, h["nu"] / 2, scale=scale).sum()
     return total
 

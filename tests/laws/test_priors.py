@@ -9,7 +9,8 @@ from skem.exceptions import DegenerateComponentWarning
 from skem.families import Gaussian, Poisson
 from skem.summary import summarize
 
-STRUCTURES = ("full", "tied", "diag", "spherical")
+STRUCTURES = ("full", "tied", "diag", "spherical", "EEI", "EII")
+ISOTROPIC = ("spherical", "EII")
 structures = pytest.mark.parametrize("structure", STRUCTURES)
 
 
@@ -33,7 +34,9 @@ def in_user_units(family, n_components=4):
 
 
 def shaped(structure, matrix):
-    return {"diag": np.diag(matrix), "spherical": np.trace(matrix) / 3}.get(structure, matrix)
+    if structure in ("full", "tied"):
+        return matrix
+    return np.trace(matrix) / 3 if structure in ISOTROPIC else np.diag(matrix)
 
 
 @structures
@@ -49,7 +52,7 @@ def test_default(X, structure):
 def test_kurihara(X, structure):
     # B0 = eta0 xi lambda_max I with eta0 = d + 1, xi = 0.01, on standardised columns
     kappa, _, nu, scatter = in_user_units(bound(X, structure, covariance_prior="kurihara"))
-    unit = X.std(axis=0) if structure != "spherical" else np.full(3, np.sqrt(X.var(axis=0).mean()))
+    unit = X.std(axis=0) if structure not in ISOTROPIC else np.full(3, np.sqrt(X.var(axis=0).mean()))
     widest = np.linalg.eigvalsh(np.cov((X / unit).T))[-1]
     assert (kappa, nu) == (0.01, 4.0 if structure in ("full", "tied") else 2.0)
     np.testing.assert_allclose(scatter, shaped(structure, 4.0 * 0.01 * widest * np.diag(unit**2)), rtol=1e-10)
@@ -61,7 +64,7 @@ def test_mclust(X, structure):
     kappa, _, nu, scatter = in_user_units(bound(X, structure, covariance_prior="mclust"), n_components=4)
     covariance = np.cov(X.T) / 4 ** (2 / 3)
     mean = np.trace(covariance) / 3
-    expected = {"diag": np.full(3, mean), "spherical": mean}.get(structure, covariance)
+    expected = covariance if structure in ("full", "tied") else shaped(structure, mean * np.eye(3))
     assert (kappa, nu) == (0.01, 5.0)
     np.testing.assert_allclose(scatter, expected, rtol=1e-10)
 
@@ -90,7 +93,7 @@ def test_numbers_are_read_in_the_users_units(X, structure):
 @structures
 def test_bad_numbers_are_refused(X, structure):
     good = shaped(structure, np.eye(3))
-    wrong_shape = np.ones(2) if structure != "diag" else 1.0
+    wrong_shape = 1.0 if structure in ("diag", "EEI") else np.ones(2)
     for bad in (wrong_shape, -good, np.nan * good):
         with pytest.raises(ValueError, match="covariance_prior"):
             MAPMixture(2, family=Gaussian(structure, covariance_prior=bad)).fit(X)

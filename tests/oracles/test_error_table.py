@@ -131,7 +131,7 @@ def row(case, structure, n, dtype):
     worst = np.zeros((2, 2))
     with pytest.MonkeyPatch.context() as patch:
         # the constraint on maximum likelihood would hold the narrow clusters open, and arithmetic is what is asked
-        patch.setattr(skem.families.covariance, "EIGENVALUE_FLOOR", 1e-15)
+        patch.setattr(skem.families.covariance.CLASSIC[structure], "floor", 1e-15)
         for seed in range(DATA_SETS):
             X, start = problem(case, structure, n, dtype, seed)
             exact = reference(X, structure, **start)

@@ -13,7 +13,10 @@ from skem.families import Gaussian, Poisson
 
 DATA = Path(__file__).parents[1] / "data"
 # mclust writes V and E for VVV and EEE in one dimension, where VVI and VII are V again.
-MODELS = {"full": ("VVV", "V"), "tied": ("EEE", "E"), "diag": ("VVI", "V"), "spherical": ("VII", "V")}
+MODELS = {
+    "full": ("VVV", "V"), "tied": ("EEE", "E"), "diag": ("VVI", "V"), "spherical": ("VII", "V"),
+    "EII": ("EII", "E"), "EEI": ("EEI", "E"),
+}  # fmt: skip
 TIGHT = {"tol": 0.0, "max_iter": 200_000}
 
 
@@ -63,7 +66,7 @@ def test_converged_em_equals_mclust(name, covariance_type, n_components):
 
 def test_mclust_cells_are_all_but_one_per_structure():
     # acidity V,5 collapses: mclust gives NA, and full, diag and spherical are the same model there
-    assert len(CELLS) == 77
+    assert len(CELLS) == 117
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
