@@ -9,6 +9,7 @@ from skem._kernels.ascent import ascend, spread
 from skem._kernels.parts import Linear
 from skem._kernels.passes import Prepared, run_pass, set_thread_cap
 from skem.suffstats import SuffStats
+from skem.summary import CanonicalRows, canonical_rows
 
 # Rows handed to NumPy at a time where a family computes features or base measures itself.
 BLOCK = 1 << 13
@@ -70,6 +71,10 @@ class Source:
     def take(self, rows):
         """Rows by slice."""
         return self.X[rows] if self.index is None else self.X[self.index[rows]]
+
+    def canonical(self):
+        """Distinct rows of the source in canonical order, by position; see `skem.summary.canonical_rows`."""
+        return canonical_rows(self.X, self.weight)
 
     @property
     def total_weight(self):
@@ -299,3 +304,35 @@ class Source:
             result = self.run(np.zeros(n_components), collector=collector, **given)
             mean = getattr(result.stats, "mean", None) if self.family.n_start_passes > 1 else None
         return result
+
+
+class DistinctSource(Source):
+    """Distinct rows in canonical order: what is found in them is the same however X is shuffled or repeated.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d), float32 or float64, any strides
+    weight : ndarray of shape (m,) or None
+        Of the rows chosen.
+    family : Family
+        Bound to a summary of the data.
+    index : intp ndarray of shape (m,)
+        The rows, none of them twice.
+    """
+
+    @classmethod
+    def of(cls, source):
+        """Distinct rows of a source, and the canonical rows that they are."""
+        rows = source.canonical()
+        weight = None if (rows.weight == 1.0).all() else rows.weight
+        return cls(source.X, weight, source.family, rows.index), rows
+
+    def part(self, positions):
+        """Some of the rows, by position."""
+        weight = None if self.weight is None else self.weight[positions]
+        return DistinctSource(self.X, weight, self.family, self.index[positions])
+
+    def canonical(self):
+        """All rows, in their order."""
+        everywhere = np.arange(len(self))
+        return CanonicalRows(everywhere, np.ones(len(self)) if self.weight is None else self.weight, everywhere)

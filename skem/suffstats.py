@@ -96,6 +96,38 @@ class SuffStats(NamedArrays):
         """Statistics of all components taken as one."""
         return self._map(lambda name, value: value if name in self.shared else value.sum(axis=0, keepdims=True))
 
+    def join(self, first, second):
+        """Statistics with two components taken as one, which has the place of the first.
+
+        Parameters
+        ----------
+        first, second : int
+
+        Returns
+        -------
+        joined : same type, of one component fewer
+        """
+        one = self.take([first, second]).pool()
+
+        def joined(name, value):
+            if name in self.shared:
+                return one._arrays[name]
+            value = value.copy()
+            value[first] = one._arrays[name][0]
+            return np.delete(value, second, axis=0)
+
+        return self._map(joined)
+
+    def condition(self, arrays):
+        """Return the same with something added to the shared arrays: a prior given other components' rows, say.
+
+        Parameters
+        ----------
+        arrays : SuffStats
+            Only its shared arrays count.
+        """
+        return self._map(lambda name, value: value + arrays._arrays[name] if name in self.shared else value)
+
 
 class Moments(SuffStats):
     """Weighted mean and scatter about it, merged by Chan's formula; also the Gaussian's prior and posterior.

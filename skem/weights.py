@@ -1,7 +1,7 @@
 """Mixing weights: a distribution over components with the same verbs as a family."""
 
 import numpy as np
-from scipy.special import betaln, digamma, gammaln, xlogy
+from scipy.special import betaln, digamma, gammaln, logsumexp, xlogy
 
 from skem._kernels.ascent import LOG_ZERO, log_share
 from skem.suffstats import SuffStats
@@ -142,6 +142,102 @@ class StickBreakingWeights:
         return float((n_k * log_weights).sum())
 
 
+class DirichletPartitions:
+    """Prior of a partition into K clusters: weights ~ Dirichlet of K components, all of them occupied.
+
+    log p(partition) = log K! + lnG(K a) - lnG(n + K a) + sum_k [lnG(n_k + a) - lnG(a)]; K! counts the labellings of
+    one partition. The value is given K: there is no prior of K, or a flat one.
+
+    Parameters
+    ----------
+    concentration : float, default=1.0
+        a > 0.
+
+    Notes
+    -----
+    The priors of partitions here differ in `log_count` and at most by a limit in `log_sizes`: all are of Gibbs type,
+    a number for the clusters' count times a product over the clusters' sizes.
+    """
+
+    def __init__(self, concentration=1.0):
+        self.concentration = float(concentration)
+
+    def weights(self, n_components):
+        """Weights whose labels, at a number of components that stays, are the partition's."""
+        return DirichletWeights(self.concentration)
+
+    def log_sizes(self, n_k):
+        """Terms of the clusters' sizes, one a cluster."""
+        return gammaln(n_k + self.concentration) - gammaln(self.concentration)
+
+    def log_count(self, n_clusters, total):
+        """Term of the number of clusters of `total` weight."""
+        mass = n_clusters * self.concentration
+        return float(gammaln(n_clusters + 1.0) + gammaln(mass) - gammaln(total + mass))
+
+
+class ProcessPartitions(DirichletPartitions):
+    """Partitions of a Dirichlet process: log p = K log a + lnG(a) - lnG(n + a) + sum_k lnG(n_k), Ewens' formula.
+
+    Parameters
+    ----------
+    concentration : float, default=1.0
+        a > 0.
+    """
+
+    def weights(self, n_components):
+        """Dirichlet(a / K) weights, which tend to the process: labels move by them, and the formula judges."""
+        return DirichletWeights(self.concentration / n_components)
+
+    def log_sizes(self, n_k):
+        """Terms of the clusters' sizes, one a cluster."""
+        return gammaln(n_k)
+
+    def log_count(self, n_clusters, total):
+        """Term of the number of clusters of `total` weight."""
+        a = self.concentration
+        return float(n_clusters * np.log(a) + gammaln(a) - gammaln(total + a))
+
+
+class FiniteMixturePartitions(DirichletPartitions):
+    """Partitions of a mixture of finite mixtures: K' - 1 ~ Poisson(1) components with Dirichlet(a) weights.
+
+    log p = log V_n(K) + sum_k [lnG(n_k + a) - lnG(a)], V_n(K) = sum_k' p(k') k'! / (k' - K)! G(a k') / G(a k' + n)
+    (Miller & Harrison 2018).
+
+    Parameters
+    ----------
+    concentration : float, default=1.0
+        a > 0.
+    """
+
+    #: terms of the series, which falls faster than a Poisson density
+    n_terms = 200
+
+    def log_count(self, n_clusters, total):
+        """Term of the number of clusters of `total` weight."""
+        k = n_clusters + np.arange(self.n_terms, dtype=np.float64)
+        mass = k * self.concentration
+        terms = gammaln(k + 1.0) - gammaln(k - n_clusters + 1.0) + gammaln(mass) - gammaln(mass + total)
+        # Poisson(1) of k - 1
+        return float(logsumexp(terms - 1.0 - gammaln(k)))
+
+
+PARTITION_PRIORS = {
+    "dirichlet": DirichletPartitions,
+    "dirichlet_process": ProcessPartitions,
+    "mixture_of_finite_mixtures": FiniteMixturePartitions,
+}
 WEIGHT_PRIORS = {"dirichlet": DirichletWeights, "dirichlet_process": StickBreakingWeights}
 
-__all__ = ["LOG_ZERO", "WEIGHT_PRIORS", "DirichletWeights", "StickBreakingWeights", "safe_log"]
+__all__ = [
+    "LOG_ZERO",
+    "PARTITION_PRIORS",
+    "WEIGHT_PRIORS",
+    "DirichletPartitions",
+    "DirichletWeights",
+    "FiniteMixturePartitions",
+    "ProcessPartitions",
+    "StickBreakingWeights",
+    "safe_log",
+]

@@ -1,9 +1,10 @@
 """Public estimators."""
 
+from skem.estimators.bayesian_kmeans import BayesianKMeans
 from skem.estimators.dropin_bayesian import BayesianGaussianMixture
 from skem.estimators.dropin_gaussian import GaussianMixture
 from skem.estimators.gibbs import GibbsMixture
-from skem.estimators.hard import BayesianKMeans, ICMMixture
+from skem.estimators.hard import ICMMixture
 from skem.estimators.kmeans import KMeans
 from skem.estimators.mixtures import EMMixture, MAPMixture, VariationalMixture
 

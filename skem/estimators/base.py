@@ -94,12 +94,17 @@ class BaseMixture(
     def _weights(self, n_components):
         raise NotImplementedError
 
+    @property
+    def _n_start(self):
+        """Components that a fit begins with."""
+        return self.n_components
+
     #: components that a row's responsibilities may spread over, None for all
     n_active: int | None = None
 
     def _source(self, X, sample_weight, family):
         """Rows of a fit, seen through the bound family."""
-        if self.n_active is None or self.n_active >= self.n_components:
+        if self.n_active is None or self.n_active >= self._n_start:
             return Source(X, sample_weight, family)
         if hasattr(family, "features"):
             raise ValueError(
@@ -146,7 +151,7 @@ class BaseMixture(
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, X)
         n = len(X) if sample_weight is None else np.count_nonzero(sample_weight)
-        if n < self.n_components and not self._upper_bound:
+        if not self._upper_bound and n < self.n_components:
             raise ValueError(
                 f"n_components={self.n_components} needs at least as many rows with weight; X has n_samples={n}"
             )
@@ -192,7 +197,7 @@ class BaseMixture(
         warm = self.warm_start and hasattr(self, "_theta")
         old_d = getattr(self, "n_features_in_", None)
         X, sample_weight = self._validate_fit(X, sample_weight)
-        if warm and self._n_components_fitted != self.n_components:
+        if warm and self._n_components_fitted != self._n_start:
             raise ValueError(
                 f"warm_start: the mixture was fitted with n_components={self._n_components_fitted}, now it is "
                 f"{self.n_components}; fit with warm_start=False"
@@ -204,7 +209,7 @@ class BaseMixture(
         algorithm.require(family)
         family = family.bind(summarize(X, sample_weight, family.equivariance))
         source = self._source(X, sample_weight, family)
-        model = Model.build(family, self._weights(self.n_components), self.n_components, source)
+        model = Model.build(family, self._weights(self._n_start), self._n_start, source)
         rngs: list[np.random.Generator | None] = [None]
         if not (warm or is_given(self.init)):
             seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_init)
@@ -244,8 +249,9 @@ class BaseMixture(
         parameters = {name.rstrip("_"): value for name, value in attributes.items()}
         _, theta = theta_from_parameters(source.family, self.n_components_, parameters)
         # components that were left out keep their place, without weight
-        index = np.arange(self.n_components) % self.n_components_
-        log_weights = np.where(np.arange(self.n_components) < self.n_components_, self._log_weights[index], LOG_ZERO)
+        place = np.arange(self._n_start)
+        index = place % self.n_components_
+        log_weights = np.where(place < self.n_components_, self._log_weights[index], LOG_ZERO)
         return source.run(log_weights, theta.take(index), assign=algorithm.assign)
 
     def _order_start(self, algorithm, model, given):

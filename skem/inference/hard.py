@@ -3,9 +3,8 @@
 import numpy as np
 
 from skem._kernels.collapsed import Collapsed
-from skem.engine import BLOCK
-from skem.inference.base import Algorithm
-from skem.summary import canonical_rows
+from skem.engine import BLOCK, Pass
+from skem.inference.base import UPDATES, Algorithm
 
 
 class ClassificationEM(Algorithm):
@@ -32,12 +31,25 @@ class MaximizationExpectation(Algorithm):
     of the objective, so that any number of rows may move at once. Where it rests, sweeps of single
     moves by the exact predictive go on, and the batch after each: the optima of single moves are a
     subset of the batch's. Families without a `collapsed_kind` rest at the batch's optimum.
+
+    Parameters
+    ----------
+    tol : float, default=1e-7
+        Plays no part.
+    max_iter : int, default=1000
+        Most batch updates and sweeps.
+    sweeps : bool, default=True
+        Whether sweeps follow the batch.
     """
 
     assign = "hard"
     update = "expect"
     #: the passes between sweeps have no bound of their own
     max_reports = None
+
+    def __init__(self, tol=1e-7, max_iter=1000, sweeps=True):
+        super().__init__(tol, max_iter)
+        self.sweeps = sweeps
 
     def objective(self, model, state, result):
         # a property of the labels that made the state; at a fixed point the pass found the same
@@ -46,7 +58,7 @@ class MaximizationExpectation(Algorithm):
     def run(self, model, source, state, monitor=None, labels=None, n_iter=0):
         """Iterate from `state` until no single row can move uphill; see `Algorithm.run`."""
         fit = super().run(model, source, state, monitor, labels, n_iter)
-        if fit.converged and model.family.collapsed_kind is not None:
+        if self.sweeps and fit.converged and model.family.collapsed_kind is not None:
             fit = self._sweep_on(model, source, fit, monitor)
         if fit.converged:
             return fit
@@ -63,7 +75,7 @@ class MaximizationExpectation(Algorithm):
 
     def _sweep_on(self, model, source, fit, monitor):
         """Alternate sweeps and batch updates from a fixed point of the latter."""
-        rows = canonical_rows(source.X, source.weight)
+        rows = source.canonical()
         while fit.n_iter < self.max_iter:
             moved, labels = _sweep(model, source, rows, fit)
             if not moved:
@@ -76,6 +88,43 @@ class MaximizationExpectation(Algorithm):
             if not batch.converged:
                 return fit
         return fit._replace(converged=False)
+
+
+def settle(model, source, labels, max_sweeps):
+    """Sweep over a few rows until no single move raises log p(x, z), from labels that nothing fits yet.
+
+    Parameters
+    ----------
+    model : Model
+    source : DistinctSource
+    labels : int32 ndarray of shape (n,)
+    max_sweeps : int
+
+    Returns
+    -------
+    labels : int32 ndarray of shape (n,)
+    given : Pass
+        Their statistics.
+    """
+    kind, n_components = model.family.collapsed_kind, model.n_components
+    given = source.assign_given(n_components, codes=labels)
+    if kind is not None:
+        X = np.ascontiguousarray(model.family.summary_.to_internal(source.take(slice(None))))
+        weight, order, labels = source.canonical().weight, np.arange(len(X)), labels.copy()
+        posterior = model.prior.merge(given.stats)
+        try:
+            state = Collapsed(kind, posterior.to_dict()["arrays"], given.n_k, model.weight_prior.alpha)
+        except np.linalg.LinAlgError:
+            kind = None
+    if kind is None:
+        start = UPDATES["expect"](model, given.stats, given.n_k)
+        fit = MaximizationExpectation(max_iter=max_sweeps, sweeps=False).run(model, source, start, labels=labels)
+        return fit.labels, Pass(fit.objective, 0, fit.state.n_k, fit.state.stats)
+    for _ in range(max_sweeps):
+        # a component that has emptied stays so: births come from moves
+        if state.sweep(X, weight, labels, order, refill=False)[0] == 0 or state.n_repairs:
+            break
+    return labels, source.assign_given(n_components, codes=labels)
 
 
 def _sweep(model, source, rows, fit):
@@ -101,7 +150,7 @@ def _sweep(model, source, rows, fit):
     n_rows, moved = np.bincount(labels, minlength=model.n_components), 0
     for start in range(0, len(labels), BLOCK):
         block = slice(start, start + BLOCK)
-        X = model.family.summary_.to_internal(source.X[rows.index[block]])
+        X = model.family.summary_.to_internal(source.take(rows.index[block]))
         order = np.arange(len(X))
         moved += state.sweep(np.ascontiguousarray(X), rows.weight[block], labels[block], order, n_rows=n_rows)[0]
     everywhere = fit.labels.copy()

@@ -1,0 +1,223 @@
+"""Bayesian k-means: hard clusters of any conjugate family, whose number is found."""
+
+import numbers
+
+import numpy as np
+
+from skem._compat import Interval, StrOptions
+from skem.engine import DistinctSource
+from skem.estimators.base import N_ACTIVE, BaseMixture, label_free_term
+from skem.inference.base import UPDATES
+from skem.inference.hard import MaximizationExpectation
+from skem.inference.partition import Evidence
+from skem.inference.search import Search
+from skem.starts import seed_labels, start
+from skem.weights import PARTITION_PRIORS
+
+
+class BayesianKMeans(BaseMixture):
+    """Bayesian k-means: hard labels with a distribution over parameters (Maximization-Expectation).
+
+    Maximises log p(x, z) exactly, parameters and weights integrated out. With ``n_components="auto"`` it finds the
+    number of clusters, too: the objective is then the log probability of rows and partition, whatever the clusters
+    are called, and clusters are split and merged, and rows moved, together and one by one, while that raises it. With
+    an integer rows alone move: a batch update by expected log densities, then sweeps of single moves by the exact
+    predictive.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default="auto"
+        "auto" finds the number of clusters. An integer is an upper bound, without splits and merges; `n_components_`
+        tells how many own a row.
+    family : Family, default=None
+        Family of the components with its prior; None means ``Gaussian()``.
+    weight_prior : {"dirichlet", "dirichlet_process", "mixture_of_finite_mixtures"}, default="dirichlet"
+        Prior of the partition. "dirichlet": weights ~ Dirichlet given the number of clusters, all numbers alike.
+        "dirichlet_process": Ewens' formula; with an integer, Dirichlet(concentration / n_components) in its place.
+        "mixture_of_finite_mixtures": a number of components K with K - 1 ~ Poisson(1), and Dirichlet weights given K;
+        only with "auto". Values under different priors do not compare: the first is given the number of clusters,
+        the others count its prior probability, too.
+    weight_concentration_prior : float, default=1.0
+        Concentration > 0 of the prior: of each component's weight, or of the process.
+    order : {"top_down", "bottom_up"}, default="top_down"
+        Where the search begins, with "auto": with one cluster, or with many small ones.
+    n_init : int, default=1
+        Number of starts; the best objective is kept. With "auto" starts after the first are from many small clusters.
+    init : {"k-means", "k-means++", "random"}, array-like or dict, default="k-means"
+        How a run starts: a name, labels, responsibilities or parameters, as for `EMMixture`. With "auto" a name tells
+        how the small clusters are made, and what is given is where the search begins.
+    n_active : int, default=None
+        Components that a pass looks at for each row, beside a window that moves on; None means all. For hundreds of
+        components and more; labels come to rest only where a pass over all components agrees. Not with "auto". See
+        :ref:`many-components`.
+    tol : float, default=1e-7
+        Plays no part: runs end when labels come to rest. Kept for the common interface.
+    max_iter : int, default=1000
+        Most batch updates and sweeps of a run; with "auto" most steps of the search.
+    warm_start : bool, default=False
+        Whether a further fit starts from the mixture fitted before.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the starts. The search from one cluster draws nothing.
+    verbose : int, default=0
+        1 prints every tenth iteration, 2 each.
+
+    Attributes
+    ----------
+    log_evidence_ : float
+        Log probability of rows and partition: with "auto" the objective, with an integer
+        log p(x, z | K) + log(K! / (K - K_occupied)!). Comparable across `n_components`.
+    lower_bound_ : float
+        The objective per unit of weight: `log_evidence_` with "auto", else log p(x, z | n_components).
+    lower_bounds_ : ndarray of shape (`n_iter_` + 1,)
+        The same after each iteration, with "auto" after each step of the search.
+    weights_ : ndarray of shape (`n_components_`,)
+        Posterior means.
+    means_, covariances_, ... : ndarray
+        The family's parameters at the expectation.
+    labels_, n_components_, degenerate_, converged_, n_iter_, family_
+        As for `EMMixture`.
+
+    References
+    ----------
+    Kurihara & Welling (2009), Bayesian k-means as a maximization-expectation algorithm, Neural Computation 21.
+    Miller & Harrison (2018), Mixture models with a prior on the number of components, JASA 113.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skem import BayesianKMeans
+    >>> X = load_iris().data
+    >>> BayesianKMeans().fit(X).n_components_
+    2
+    """
+
+    _algorithm_class = MaximizationExpectation
+    _predictive = True
+    _upper_bound = True
+    _parameter_constraints = {
+        **BaseMixture._parameter_constraints,
+        **N_ACTIVE,
+        "n_components": [*BaseMixture._parameter_constraints["n_components"], StrOptions({"auto"})],
+        "weight_prior": [StrOptions(set(PARTITION_PRIORS))],
+        "weight_concentration_prior": [Interval(numbers.Real, 0, None, closed="neither")],
+        "order": [StrOptions({"top_down", "bottom_up"})],
+    }
+
+    def __init__(
+        self,
+        n_components="auto",
+        *,
+        family=None,
+        weight_prior="dirichlet",
+        weight_concentration_prior=1.0,
+        order="top_down",
+        n_init=1,
+        init="k-means",
+        n_active=None,
+        tol=1e-7,
+        max_iter=1000,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            n_components,
+            family=family,
+            n_init=n_init,
+            init=init,
+            tol=tol,
+            max_iter=max_iter,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.n_active = n_active
+        self.order = order
+        self.weight_prior = weight_prior
+        self.weight_concentration_prior = weight_concentration_prior
+
+    @property
+    def _is_auto(self):
+        return isinstance(self.n_components, str)
+
+    @property
+    def _n_start(self):
+        if not self._is_auto:
+            return self.n_components
+        if self.warm_start and hasattr(self, "_theta"):
+            return self.n_components_
+        if isinstance(self.init, dict):
+            return self._family().shape_of_parameters(self.init)[0]
+        if not isinstance(self.init, str) and np.ndim(self.init) == 2:
+            return np.shape(self.init)[1]
+        if not isinstance(self.init, str) and np.asarray(self.init).dtype.kind in "biuf":
+            return max(1, int(np.nanmax(self.init, initial=0)) + 1)
+        return 1
+
+    def _validate_parameters(self):
+        super()._validate_parameters()
+        if self._is_auto and self.n_active is not None:
+            raise ValueError(f'n_active={self.n_active} needs an integer n_components; with "auto" leave n_active=None')
+        if not self._is_auto and self.weight_prior == "mixture_of_finite_mixtures":
+            raise ValueError(
+                f'weight_prior="mixture_of_finite_mixtures" is a prior of the number of components, and n_components='
+                f'{self.n_components} gives it; set n_components="auto" or weight_prior="dirichlet"'
+            )
+
+    def _partitions(self):
+        return PARTITION_PRIORS[self.weight_prior](self.weight_concentration_prior)
+
+    def _weights(self, n_components):
+        return self._partitions().weights(n_components)
+
+    def _infer(self, model, source, algorithm, rngs, warm, monitor):
+        if not self._is_auto:
+            return super()._infer(model, source, algorithm, rngs, warm, monitor)
+        distinct, rows = DistinctSource.of(source)
+        evidence = Evidence(model, self._partitions())
+        best = None
+        for run, rng in enumerate(rngs):
+            report = monitor.begin(run)
+            labels, n_clusters = self._begin(evidence, source, distinct, rows, rng, run, warm)
+            fit = Search(evidence, distinct, self.max_iter).run(labels, n_clusters, report)
+            if best is None or fit.objective - best.objective > 1e-12 * abs(best.objective):
+                best = fit
+            if monitor.end(fit):
+                break
+        return self._everywhere(source, rows, best)
+
+    def _begin(self, evidence, source, distinct, rows, rng, run, warm):
+        """Labels of the distinct rows where a search begins, and the number of clusters."""
+        labels = np.zeros(len(distinct), dtype=np.int32)
+        if rng is None:
+            n_clusters = self._n_start
+            assign = MaximizationExpectation
+            given = (
+                self._warm_pass(source, assign) if warm else start(source, n_clusters, self.init, rng, assign.assign)
+            )
+            state = UPDATES["expect"](evidence.at(n_clusters), given.stats, given.n_k)
+            distinct.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
+            return labels, n_clusters
+        if run == 0 and self.order == "top_down":
+            return labels, 1
+        # some ten rows a cluster, and as many as a hundred clusters
+        n_clusters = int(np.clip(len(distinct) // 10, 1, 100))
+        return seed_labels(source, n_clusters, self.init, rng)[rows.index], n_clusters
+
+    @staticmethod
+    def _everywhere(source, rows, fit):
+        """Fit whose labels are those of all rows; rows without weight are labelled like new ones."""
+        labels = np.empty(len(source), dtype=np.int32)
+        known = rows.inverse >= 0
+        if not known.all():
+            source.run(fit.state.log_weights, fit.state.theta, collect=False, assign="hard", labels=labels)
+        labels[known] = fit.labels[rows.inverse[known]]
+        return fit._replace(labels=labels)
+
+    def _mean_weights(self, model, state):
+        return model.weights.mean(state.weight_posterior)
+
+    def _publish_more(self, model, state, fit, occupied):
+        self.log_evidence_ = float(fit.objective)
+        if not self._is_auto:
+            self.log_evidence_ += label_free_term(model.n_components, occupied)

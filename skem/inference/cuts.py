@@ -1,0 +1,79 @@
+"""Where a cloud of rows may be cut in two: few directions, each at its best threshold."""
+
+import numpy as np
+
+# Directions of the largest variance that are looked at, and of the fourth moments at either end.
+N_AXES = 4
+N_ENDS = 3
+# Relative eigenvalues of the correlations below this carry no direction.
+FLAT = 1e-10
+# Weight of a side's variance before it has rows, in rows, and the variance, that of the whole being one.
+PSEUDO_ROWS, PSEUDO_VARIANCE = 3.0, 0.02
+# Cuts that agree on more than this share of rows count as one.
+ALIKE = 0.9
+
+
+def _directions(Z, weight):
+    """Projections (n, m) of unit variance: principal axes, and those of extreme fourth moment.
+
+    The eigenvectors of E |z|^2 z z' for whitened z (Cardoso's fourth-order blind identification) end in the directions
+    of the flattest and the most peaked projections: those in which a mixture of two shows, whatever the columns' units
+    and the components' shape.
+    """
+    Z = Z - weight @ Z / weight.sum()
+    unit = np.sqrt(weight @ Z**2 / weight.sum())
+    Z = Z[:, unit > 0] / unit[unit > 0]
+    if Z.shape[1] == 0:
+        return Z
+    values, axes = np.linalg.eigh((Z * weight[:, None]).T @ Z / weight.sum())
+    kept = values > FLAT * values[-1]
+    white = Z @ (axes[:, kept] / np.sqrt(values[kept]))[:, ::-1]
+    fourth = (white * (weight * (white**2).sum(axis=1))[:, None]).T @ white
+    ends = np.linalg.eigh(fourth)[1]
+    if ends.shape[1] > 2 * N_ENDS:
+        ends = np.hstack([ends[:, :N_ENDS], ends[:, -N_ENDS:]])
+    return np.hstack([white[:, :N_AXES], white @ ends])
+
+
+def best_cuts(Z, weight, n_cuts):
+    """Divide rows in two by planes, the most promising first.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, d)
+    weight : ndarray of shape (n,)
+    n_cuts : int
+        Most cuts to return.
+
+    Returns
+    -------
+    cuts : list of int32 ndarray of shape (n,)
+        Labels 0 and 1; empty where all rows are one.
+    """
+    P = _directions(Z, weight)
+    if len(Z) < 2 or P.shape[1] == 0:
+        return []
+    order = np.argsort(P, axis=0, kind="stable")
+    sorted_P, sorted_weight = np.take_along_axis(P, order, axis=0), weight[order]
+    # for each threshold, the log-likelihood of two Gaussians with a variance each, labels included
+    score = np.zeros((len(Z) - 1, P.shape[1]))
+    for turn in (1, -1):
+        w, p = sorted_weight[::turn], sorted_P[::turn]
+        mass, first, second = w.cumsum(axis=0), (w * p).cumsum(axis=0), (w * p**2).cumsum(axis=0)
+        scatter = np.maximum(second - first**2 / mass, 0.0)
+        variance = (scatter + PSEUDO_ROWS * PSEUDO_VARIANCE) / (mass + PSEUDO_ROWS)
+        score += (mass * (np.log(mass) - 0.5 * np.log(variance)))[:-1][::turn]
+    # equal values stay together
+    score[sorted_P[1:] <= sorted_P[:-1]] = -np.inf
+    at = np.argmax(score, axis=0)
+    best = score[at, np.arange(P.shape[1])]
+    cuts: list[np.ndarray] = []
+    for column in np.argsort(-best, kind="stable"):
+        if len(cuts) == n_cuts or not np.isfinite(best[column]):
+            break
+        labels = np.zeros(len(Z), dtype=np.int32)
+        labels[order[at[column] + 1 :, column]] = 1
+        agreements = (weight @ (labels == cut) / weight.sum() for cut in cuts)
+        if all(1.0 - ALIKE <= agreement <= ALIKE for agreement in agreements):
+            cuts.append(labels)
+    return cuts

@@ -1,0 +1,93 @@
+"""Moves that change the number of clusters, or divide some of them anew, each with its exact gain."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skem.inference.base import UPDATES
+from skem.inference.cuts import best_cuts
+from skem.inference.hard import MaximizationExpectation, settle
+
+# Cuts of a cluster that are followed up.
+N_CUTS = 2
+# A cut is worked out on so many rows of a cluster, and on more where there are many columns.
+SAMPLE, SAMPLE_COLUMNS = 1024, 32
+# Most sweeps of a cut, and batch updates of all rows after it.
+MAX_SWEEPS, MAX_UPDATES = 10, 5
+
+
+class Move(NamedTuple):
+    """Some clusters divided anew.
+
+    Attributes
+    ----------
+    kind : {"split", "merge", "resplit", "delete"}
+    clusters : list of int
+        Which are replaced.
+    positions : intp ndarray of shape (m,)
+        Their rows.
+    labels : int32 ndarray of shape (m,)
+        Which of the new clusters each row goes to.
+    n_parts : int
+        Number of the new clusters, of which one may have no row.
+    gain : float
+        Exact gain of the objective.
+    """
+
+    kind: str
+    clusters: list[int]
+    positions: np.ndarray
+    labels: np.ndarray
+    n_parts: int
+    gain: float
+
+    def apply(self, labels, n_clusters):
+        """Write the move into labels of all rows; new clusters take the old ones' numbers, then further ones.
+
+        Returns
+        -------
+        n_clusters : int
+            One more than the largest label.
+        """
+        n_more = max(self.n_parts - len(self.clusters), 0)
+        numbers = np.array([*self.clusters, *range(n_clusters, n_clusters + n_more)], dtype=np.int32)
+        labels[self.positions] = numbers[self.labels]
+        return n_clusters + n_more
+
+
+def split(place, kind="split"):
+    """Divide the rows of a neighbourhood in two, by the best of a few cuts.
+
+    Parameters
+    ----------
+    place : Neighbourhood
+    kind : str, default="split"
+
+    Returns
+    -------
+    move : Move or None
+        None where all rows are one.
+    """
+    source, model = place.source, place.model(2)
+    size = max(SAMPLE, SAMPLE_COLUMNS * source.X.shape[1])
+    # rows in canonical order are sorted by value where they are few, by a hash where they are many: a stride is fair
+    chosen = np.arange(0, len(source), -(-len(source) // size))
+    sample = source.part(chosen) if len(chosen) < len(source) else source
+    Z = model.family.summary_.to_internal(sample.take(slice(None)))
+    best, found = -np.inf, None
+    for cut in best_cuts(Z, sample.canonical().weight, N_CUTS):
+        labels, given = settle(model, sample, cut, MAX_SWEEPS)
+        if (given.n_k > 0).all():
+            value = UPDATES["expect"](model, given.stats, given.n_k).evidence
+            if value > best:
+                best, found = value, (labels, given)
+    if found is None:
+        return None
+    labels, given = found
+    if sample is source:
+        gain = place.gain(given.stats, given.n_k)
+        return Move(kind, place.clusters, place.positions, labels, 2, gain)
+    state = UPDATES["expect"](model, given.stats, given.n_k)
+    fit = MaximizationExpectation(max_iter=MAX_UPDATES, sweeps=False).run(model, source, state)
+    gain = place.gain(fit.state.stats, fit.state.n_k)
+    return Move(kind, place.clusters, place.positions, fit.labels, 2, gain)

@@ -1,0 +1,288 @@
+"""Partitions of the rows, their exact objective, and what it would gain from a merge."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skem.inference.base import Model
+from skem.suffstats import SuffStats
+
+# Numbers in the statistics of pairs that are merged at a time.
+CHUNK = 1 << 20
+
+
+class Partition(NamedTuple):
+    """Clusters, each of which owns a row with weight.
+
+    Attributes
+    ----------
+    labels : int32 ndarray of shape (n,)
+    stats : SuffStats
+    n_k : ndarray of shape (n_clusters,)
+    objective : float
+        log p(x, partition), see `Evidence`.
+    """
+
+    labels: np.ndarray
+    stats: SuffStats
+    n_k: np.ndarray
+    objective: float
+
+    @property
+    def n_clusters(self):
+        """Number of clusters."""
+        return len(self.n_k)
+
+
+class Evidence:
+    """log p(x, partition): the joint evidence of rows and partition, parameters and weights integrated out.
+
+    sum_k [G(prior + S_k) - G(prior)] + log p(partition) + sum log h(x), with S_k the statistics of cluster k and G the
+    family's log normaliser. It does not know the names of labels, and compares any two partitions of the same rows.
+
+    Parameters
+    ----------
+    model : Model
+        Of any number of components.
+    partitions : DirichletPartitions
+        Prior of partitions.
+
+    Raises
+    ------
+    ValueError
+        If the prior of a component depends on their number: evidences would then be those of different models.
+    """
+
+    def __init__(self, model, partitions):
+        one, two = model.resize(1).prior, model.resize(2).prior
+        for name, value in one.to_dict()["arrays"].items():
+            if not np.array_equal(value, two.take([0]).to_dict()["arrays"][name]):
+                raise ValueError(
+                    f"the prior of {type(model.family).__name__}() depends on n_components here, so that numbers of "
+                    "clusters do not compare; choose a prior that does not, or give n_components"
+                )
+        self.model = model
+        self.partitions = partitions
+        self.prior = one
+        #: whether G is a sum over the clusters
+        self.additive = np.ndim(model.family.log_normalizer(one)) > 0
+        self._norm = float(np.sum(model.family.log_normalizer(one)))
+
+    def priors(self, n_clusters):
+        """Prior of `n_clusters` components."""
+        return self.prior.take(np.zeros(n_clusters, dtype=np.intp))
+
+    def at(self, n_clusters, prior=None):
+        """Model of a number of components, under a given prior where other rows have their say in what is shared."""
+        weights = self.partitions.weights(n_clusters)
+        prior = self.priors(n_clusters) if prior is None else prior
+        return self.model._replace(
+            weights=weights, n_components=n_clusters, prior=prior, weight_prior=weights.prior(n_clusters)
+        )
+
+    def of_rows(self, stats, prior=None):
+        """Log evidence of the clusters' rows, without the partition's prior and the base measure."""
+        log_normalizer, n_clusters = self.model.family.log_normalizer, stats.n_components
+        if self.additive:
+            return float(np.sum(log_normalizer(self.priors(n_clusters).merge(stats))) - n_clusters * self._norm)
+        prior = self.priors(n_clusters) if prior is None else prior
+        return float(log_normalizer(prior.merge(stats)) - log_normalizer(prior))
+
+    def of_sizes(self, n_k):
+        """Log prior probability of a partition."""
+        sizes = self.partitions.log_sizes(n_k).sum()
+        return float(sizes) + self.partitions.log_count(len(n_k), self.model.total_weight)
+
+    def value(self, stats, n_k):
+        """The objective."""
+        return self.of_rows(stats) + self.of_sizes(n_k) + self.model.log_base
+
+    def scores(self, stats, n_k):
+        """Terms of the clusters of an additive objective, ndarray of shape (n_clusters,)."""
+        posterior = self.priors(len(n_k)).merge(stats)
+        return self.model.family.log_normalizer(posterior) - self._norm + self.partitions.log_sizes(n_k)
+
+    def count_gain(self, before, after):
+        """What the objective gains where only the number of clusters changes."""
+        count, total = self.partitions.log_count, self.model.total_weight
+        return count(after, total) - count(before, total)
+
+    def merge_gains(self, stats, n_k, first, second):
+        """Gains of the objective if pairs of clusters were merged, each pair for itself.
+
+        Parameters
+        ----------
+        stats : SuffStats
+        n_k : ndarray of shape (n_clusters,)
+        first, second : intp ndarray of shape (n_pairs,)
+
+        Returns
+        -------
+        gains : ndarray of shape (n_pairs,)
+        """
+        gains = np.full(len(first), self.count_gain(len(n_k), len(n_k) - 1))
+        if not self.additive:
+            sizes, rows = self.partitions.log_sizes, self.of_rows(stats)
+            gains += sizes(n_k[first] + n_k[second]) - sizes(n_k[first]) - sizes(n_k[second]) - rows
+            for pair, (i, j) in enumerate(zip(first, second, strict=True)):
+                gains[pair] += self.of_rows(stats.join(i, j))
+            return gains
+        scores = self.scores(stats, n_k)
+        numbers = sum(value.size for value in stats.to_dict()["arrays"].values()) // len(n_k)
+        step = max(1, CHUNK // numbers)
+        for start in range(0, len(first), step):
+            i, j = first[start : start + step], second[start : start + step]
+            merged = self.scores(stats.take(i).merge(stats.take(j)), n_k[i] + n_k[j])
+            gains[start : start + step] += merged - scores[i] - scores[j]
+        return gains
+
+    def partition(self, source, labels, n_clusters):
+        """Partition by labels, clusters without weight left out.
+
+        Parameters
+        ----------
+        source : Source
+        labels : int32 ndarray of shape (n,)
+        n_clusters : int
+            One more than the largest label, at least.
+
+        Returns
+        -------
+        partition : Partition
+        """
+        given = source.assign_given(n_clusters, codes=labels)
+        return self.occupied(labels, given.stats, given.n_k)
+
+    def occupied(self, labels, stats, n_k):
+        """Partition from labels and their statistics, clusters without weight left out."""
+        kept = n_k > 0
+        if not kept.all():
+            labels = (np.cumsum(kept, dtype=np.int32) - np.int32(1))[labels]
+            stats, n_k = stats.take(kept), n_k[kept]
+        return Partition(labels, stats, n_k, self.value(stats, n_k))
+
+
+class Merges:
+    """Gains of merging every pair of clusters, kept while merges go on.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    stats : SuffStats
+    n_k : ndarray of shape (n_clusters,)
+
+    Attributes
+    ----------
+    gains : ndarray of shape (n_clusters, n_clusters)
+        Symmetric; -inf on the diagonal.
+    groups : list of list of int
+        Clusters of the beginning that each present one is made of.
+    """
+
+    def __init__(self, evidence, stats, n_k):
+        self.evidence, self.stats, self.n_k = evidence, stats, n_k
+        self.groups = [[k] for k in range(len(n_k))]
+        self._measure()
+
+    def _measure(self):
+        n_clusters = len(self.n_k)
+        self.gains = np.full((n_clusters, n_clusters), -np.inf)
+        first, second = np.triu_indices(n_clusters, 1)
+        gains = self.evidence.merge_gains(self.stats, self.n_k, first, second)
+        self.gains[first, second] = self.gains[second, first] = gains
+
+    def best(self):
+        """Return the pair of the largest gain, the lower first, and the gain."""
+        n_clusters = len(self.n_k)
+        if n_clusters < 2:
+            return 0, 0, -np.inf
+        first, second = np.unravel_index(int(np.argmax(self.gains)), self.gains.shape)
+        return int(first), int(second), float(self.gains[first, second])
+
+    def merge(self, first, second):
+        """Merge two clusters, the first < second, into the place of the first."""
+        evidence, n_clusters = self.evidence, len(self.n_k)
+        self.stats = self.stats.join(first, second)
+        self.n_k = self.n_k.copy()
+        self.n_k[first] += self.n_k[second]
+        self.n_k = np.delete(self.n_k, second)
+        self.groups[first] += self.groups.pop(second)
+        if not evidence.additive:
+            self._measure()
+            return
+        if n_clusters == 2:
+            self.gains = np.full((1, 1), -np.inf)
+            return
+        # what changes for the other pairs is the count of clusters alone
+        others = np.delete(np.arange(n_clusters - 1), first)
+        step = evidence.count_gain(n_clusters - 1, n_clusters - 2) - evidence.count_gain(n_clusters, n_clusters - 1)
+        self.gains = np.delete(np.delete(self.gains, second, axis=0), second, axis=1) + step
+        gains = evidence.merge_gains(self.stats, self.n_k, np.full(len(others), first), others)
+        self.gains[first, others] = self.gains[others, first] = gains
+
+    def labels(self, labels):
+        """Labels of the clusters of the beginning as labels of the present ones."""
+        place = np.empty(sum(map(len, self.groups)), dtype=np.int32)
+        for new, group in enumerate(self.groups):
+            place[group] = new
+        return place[labels]
+
+
+class Neighbourhood:
+    """Some clusters and their rows, to be divided anew while all others stay.
+
+    What components share (a tied scatter) counts the rows of the others as part of the prior, so that differences of
+    the objective are exact.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    source : DistinctSource
+    partition : Partition
+    clusters : list of int
+    positions : intp ndarray of shape (m,)
+        Their rows.
+    """
+
+    def __init__(self, evidence, source, partition, clusters, positions):
+        self.evidence = evidence
+        self.clusters = clusters
+        self.positions = positions
+        self.source = source.part(positions)
+        self.n_outside = partition.n_clusters - len(clusters)
+        place = np.empty(partition.n_clusters, dtype=np.int32)
+        place[clusters] = np.arange(len(clusters))
+        self.labels = place[partition.labels[positions]]
+        stats, self._prior = partition.stats.take(clusters), evidence.prior
+        if stats.shared:
+            own = self.source.assign_given(len(clusters), codes=self.labels).stats
+            self._prior = self._prior.condition(stats.condition(own.scale(-1.0)))
+            stats = own
+        self._before = self._value(stats, partition.n_k[clusters])
+
+    def _value(self, stats, n_k):
+        prior = self._prior.take(np.zeros(len(n_k), dtype=np.intp))
+        evidence = self.evidence
+        count = evidence.partitions.log_count(self.n_outside + len(n_k), evidence.model.total_weight)
+        return evidence.of_rows(stats, prior) + float(evidence.partitions.log_sizes(n_k).sum()) + count
+
+    def model(self, n_components) -> Model:
+        """Model of these rows alone."""
+        prior = self._prior.take(np.zeros(n_components, dtype=np.intp))
+        return self.evidence.at(n_components, prior)._replace(log_base=0.0, total_weight=self.source.total_weight)
+
+    def gain(self, stats, n_k) -> float:
+        """Gain of the objective if the rows were divided into clusters of these statistics.
+
+        Parameters
+        ----------
+        stats : SuffStats
+        n_k : ndarray of shape (n_components,)
+            Zero for a component that is none.
+
+        Returns
+        -------
+        gain : float
+        """
+        kept = n_k > 0
+        return self._value(stats.take(kept), n_k[kept]) - self._before

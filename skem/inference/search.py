@@ -1,0 +1,179 @@
+"""Bayesian k-means that finds the number of clusters."""
+
+import numpy as np
+
+from skem.inference.base import UPDATES, Fit
+from skem.inference.hard import MaximizationExpectation
+from skem.inference.moves import split
+from skem.inference.partition import Merges, Neighbourhood
+
+# Batch updates of all rows after a round of splits; the last round goes on until labels rest.
+ROUND_UPDATES = 4
+# A gain below this share of the objective is rounding.
+ROUNDING = 1e-11
+# A cluster that shares more than this with one whose split has failed is not tried again.
+SAME = 0.98
+
+
+class Search:
+    """Split, merge and move on until nothing raises log p(x, partition).
+
+    A round tries every cluster in two, accepts the gainful splits together, lets all rows move, and merges while a
+    merge gains. Where neither splits nor merges are left, rows move one by one. Every step is judged by the exact
+    objective, which never falls.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    source : DistinctSource
+    max_iter : int, default=1000
+        Most steps.
+    on_step : callable, default=None
+        Called as on_step(kind, partition) after each step that was accepted.
+
+    Attributes
+    ----------
+    now : Partition
+    objectives : list of float
+        One a step, the start included.
+    """
+
+    def __init__(self, evidence, source, max_iter=1000, on_step=None):
+        self.evidence = evidence
+        self.source = source
+        self.max_iter = max_iter
+        self.on_step = on_step
+        self._monitor = None
+        self._stopped = False
+        # which failed attempt at a split a row took part in last, and how many rows each had
+        self._tried = np.full(len(source), -1, dtype=np.int32)
+        self._tried_sizes: list[int] = []
+
+    def run(self, labels, n_clusters, monitor=None):
+        """Search from a partition.
+
+        Parameters
+        ----------
+        labels : int32 ndarray of shape (n,)
+        n_clusters : int
+        monitor : callable, default=None
+            See `Algorithm.run`.
+
+        Returns
+        -------
+        fit : Fit
+            Its objective is log p(x, partition); its labels are those of the source's rows.
+        """
+        self._monitor = monitor
+        self.now = self.evidence.partition(self.source, labels, n_clusters)
+        self.objectives: list[float] = []
+        self._note("start")
+        while not self.done:
+            if self._split_all() | self._merge_all():
+                continue
+            if not self._rest():
+                break
+        state = self._state(self.now)
+        converged = not self.done
+        n_iter = len(self.objectives) - 1
+        return Fit(state, self.now.objective, self.objectives, n_iter, converged, self.now.labels)
+
+    @property
+    def done(self):
+        """Whether somebody, or `max_iter`, has stopped the search."""
+        return self._stopped or len(self.objectives) > self.max_iter
+
+    def _state(self, partition):
+        return UPDATES["expect"](self.evidence.at(partition.n_clusters), partition.stats, partition.n_k)
+
+    def _note(self, kind):
+        """Note the present partition as a step."""
+        self.objectives.append(self.now.objective)
+        if self.on_step is not None:
+            self.on_step(kind, self.now)
+        if self._monitor is not None:
+            self._stopped |= bool(self._monitor(len(self.objectives) - 1, self.now.objective, self._state(self.now)))
+
+    def _accept(self, kind, partition):
+        """Go on from a partition if it is better."""
+        better = partition.objective - self.now.objective > ROUNDING * abs(self.now.objective)
+        if better:
+            self.now = partition
+            self._note(kind)
+        return better
+
+    def _moved(self, partition, max_iter, sweeps=False):
+        """Partition after updates of all rows."""
+        algorithm = MaximizationExpectation(max_iter=max_iter, sweeps=sweeps)
+        model = self.evidence.at(partition.n_clusters)
+        fit = algorithm.run(model, self.source, self._state(partition), labels=partition.labels)
+        return self.evidence.occupied(fit.labels, fit.state.stats, fit.state.n_k)
+
+    def _members(self):
+        """Positions of each cluster's rows."""
+        labels = self.now.labels
+        return np.split(np.argsort(labels, kind="stable"), np.bincount(labels).cumsum()[:-1])
+
+    def _place(self, clusters, members):
+        positions = np.sort(np.concatenate([members[k] for k in clusters]))
+        return Neighbourhood(self.evidence, self.source, self.now, clusters, positions)
+
+    # -- splits ----------------------------------------------------------------------------------
+
+    def _is_tried(self, positions):
+        """Whether a split of about these rows has failed before."""
+        attempt, count = np.unique(self._tried[positions], return_counts=True)
+        most = int(np.argmax(count))
+        if attempt[most] < 0:
+            return False
+        return count[most] > SAME * max(len(positions), self._tried_sizes[attempt[most]])
+
+    def _split_all(self):
+        """Split every cluster that gains from it."""
+        members = self._members()
+        moves = []
+        for k, positions in enumerate(members):
+            if len(positions) < 2 or self._is_tried(positions):
+                continue
+            move = split(self._place([k], members))
+            if move is not None and move.gain > 0:
+                moves.append(move)
+            else:
+                self._tried[positions] = len(self._tried_sizes)
+                self._tried_sizes.append(len(positions))
+        moves.sort(key=lambda move: -move.gain)
+        return self._accept_together("split", moves)
+
+    def _accept_together(self, kind, moves):
+        """Accept moves of clusters that no two of them share, all at once or else one by one."""
+        if not moves:
+            return False
+        labels, n_clusters = self.now.labels.copy(), self.now.n_clusters
+        for move in moves:
+            n_clusters = move.apply(labels, n_clusters)
+        after = self.evidence.partition(self.source, labels, n_clusters)
+        if self._accept(kind, after):
+            self._accept("batch", self._moved(self.now, ROUND_UPDATES))
+            return True
+        return len(moves) > 1 and self._accept_together(kind, moves[: len(moves) // 2])
+
+    # -- merges ----------------------------------------------------------------------------------
+
+    def _merge_all(self):
+        """Merge pairs of clusters, the best first, while that gains."""
+        merges = Merges(self.evidence, self.now.stats, self.now.n_k)
+        n_clusters = self.now.n_clusters
+        while (best := merges.best())[2] > 0:
+            merges.merge(*best[:2])
+        if len(merges.n_k) == n_clusters:
+            return False
+        if not self._accept("merge", self.evidence.occupied(merges.labels(self.now.labels), merges.stats, merges.n_k)):
+            return False
+        self._accept("batch", self._moved(self.now, ROUND_UPDATES))
+        return True
+
+    # -- rows ------------------------------------------------------------------------------------
+
+    def _rest(self):
+        """Let rows move, at last one by one, until none does."""
+        return self._accept("rows", self._moved(self.now, self.max_iter, sweeps=True))
