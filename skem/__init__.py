@@ -1,7 +1,7 @@
 """Mixture models for scikit-learn users: every way to infer labels and parameters, for many families."""
 
 from skem._version import __version__
-from skem.displays import ConvergenceDisplay, DensityDisplay, MixtureDisplay
+from skem.displays import ConvergenceDisplay, DensityDisplay, MixtureDisplay, SelectionDisplay
 from skem.estimators import (
     BayesianGaussianMixture,
     BayesianKMeans,
@@ -13,6 +13,7 @@ from skem.estimators import (
     MAPMixture,
     VariationalMixture,
 )
+from skem.selection import MixtureSelection
 
 __all__ = [
     "BayesianGaussianMixture",
@@ -26,6 +27,8 @@ __all__ = [
     "KMeans",
     "MAPMixture",
     "MixtureDisplay",
+    "MixtureSelection",
+    "SelectionDisplay",
     "VariationalMixture",
     "__version__",
 ]

@@ -2,6 +2,8 @@
 
 import sys
 import warnings
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 # Frames of these packages stand between the user's call and the place that warns.
 _BETWEEN = {"skem", "sklearn", "joblib"}
@@ -15,6 +17,19 @@ class FormatVersionWarning(UserWarning):
     """A pickled estimator was written by another version of skem."""
 
 
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+@contextmanager
+def silent_warnings():
+    """Context in which skem's own warnings are not issued; unlike filters, it is one thread's alone."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
+
+
 def warn(message, category):
     """Issue a warning that points at the line of the user's code that led to it.
 
@@ -24,6 +39,8 @@ def warn(message, category):
     category : type
         Subclass of Warning.
     """
+    if _silent.get():
+        return
     # Python 3.12 has skip_file_prefixes for this; 3.11 has to count frames
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:

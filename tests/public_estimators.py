@@ -17,7 +17,10 @@ from skem.estimators.base import BaseMixture
 from skem.families import Gaussian
 
 # Settings that keep a fit short where the defaults are meant for real work.
-SHORT = {"GibbsMixture": {"n_chains": 2, "n_draws": 15, "n_burn_in": 10}}
+SHORT = {
+    "GibbsMixture": {"n_chains": 2, "n_draws": 15, "n_burn_in": 10},
+    "MixtureSelection": {"n_components": (1, 2, 3)},
+}
 
 
 def _public():

@@ -22,6 +22,8 @@ from skem import (
     EMMixture,
     MAPMixture,
     MixtureDisplay,
+    MixtureSelection,
+    SelectionDisplay,
     VariationalMixture,
 )
 from skem.displays.style import PALETTE, component_colors
@@ -213,3 +215,31 @@ def test_missing_matplotlib_is_named():
         "skem.ConvergenceDisplay.from_estimator(fit)"
     )
     assert "ConvergenceDisplay needs matplotlib; pip install 'skem[plot]' brings it" in done.stderr
+
+
+def test_selection_draws_a_curve_for_each_structure_and_marks_the_best():
+    families = [Gaussian(kind) for kind in COVARIANCE_TYPES]
+    selection = MixtureSelection(n_components=(1, 2, 4), families=families, random_state=0).fit(X)
+    display = SelectionDisplay.from_estimator(selection, lw=3)
+    table = selection.results_
+    assert [line.get_label() for line in display.lines_] == COVARIANCE_TYPES
+    for line in display.lines_:
+        drawn = table["family"] == line.get_label()
+        np.testing.assert_array_equal(line.get_xdata(), [1, 2, 4])
+        np.testing.assert_array_equal(line.get_ydata(), table["score"][drawn])
+        assert line.get_linewidth() == 3
+    assert display.best_.get_xydata().tolist() == [[2, selection.best_score_]]
+    assert "-BIC" in display.ax_.get_ylabel()
+    again = display.plot(ax=display.ax_)
+    assert len(again.ax_.lines) == 10
+
+
+def test_selection_tells_estimators_and_parameters_apart():
+    selection = MixtureSelection(
+        [EMMixture(), MAPMixture()], n_components=(1, 2), param_grid={"tol": [1e-3, 1e-5]}, families=Gaussian()
+    ).fit(X)
+    labels = [line.get_label() for line in SelectionDisplay.from_estimator(selection).lines_]
+    assert labels[0] == "EMMixture Gaussian tol=0.001"
+    assert len(set(labels)) == 4
+    with pytest.raises(NotFittedError):
+        SelectionDisplay.from_estimator(MixtureSelection())

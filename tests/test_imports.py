@@ -13,7 +13,7 @@ ROOT = Path(skem.__file__).parent
 # from the ground up; rooms of one floor do not import one another
 FLOORS = [
     {"_version", "_compat", "exceptions", "_kernels"}, {"suffstats", "summary"}, {"weights"}, {"families"},
-    {"engine"}, {"truncated"}, {"starts"}, {"inference"}, {"portfolio"}, {"estimators", "selection"}, {"displays"},
+    {"engine"}, {"truncated"}, {"starts"}, {"inference"}, {"portfolio"}, {"estimators"}, {"selection"}, {"displays"},
     {"__init__"},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -3,5 +3,6 @@
 from skem.displays.convergence import ConvergenceDisplay
 from skem.displays.density import DensityDisplay
 from skem.displays.mixture import MixtureDisplay
+from skem.displays.selection import SelectionDisplay
 
-__all__ = ["ConvergenceDisplay", "DensityDisplay", "MixtureDisplay"]
+__all__ = ["ConvergenceDisplay", "DensityDisplay", "MixtureDisplay", "SelectionDisplay"]

@@ -50,6 +50,19 @@ class Family(BaseEstimator):
     #: what the rows must be, in one word, for documentation and error messages
     domain = "real"
 
+    def structures(self, n_features):
+        """Families of this class that a model of such data may be chosen from, hyperparameters as they are.
+
+        Parameters
+        ----------
+        n_features : int
+
+        Returns
+        -------
+        families : list of Family
+        """
+        return [self]
+
     # -- data side -------------------------------------------------------------------------------
 
     def validate(self, X):

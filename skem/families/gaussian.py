@@ -4,6 +4,7 @@ import numbers
 
 import numpy as np
 from scipy.special import gammaln
+from sklearn.base import clone
 
 from skem._compat import Interval, StrOptions, check_numbers
 from skem._kernels.gaussian import MaximumLikelihood, moments, natural
@@ -125,6 +126,14 @@ class Gaussian(Family):
     def collapsed_kind(self):  # type: ignore[override]
         """Kind of the sequential sweep."""
         return self._structure.collapsed_kind
+
+    def structures(self, n_features):
+        if self._prior_name is None:
+            # a scatter given in numbers has the shape of one structure
+            return [self]
+        # in one dimension it only matters whether components share the variance
+        names = STRUCTURES if n_features > 1 else ("full", "tied")
+        return [clone(self).set_params(covariance_type=name) for name in names]
 
     # -- data side -------------------------------------------------------------------------------
 

@@ -1,0 +1,365 @@
+"""The meta-estimator: fits all candidates, and behaves as the best."""
+
+import numbers
+from collections.abc import Iterable
+from functools import update_wrapper
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    DensityMixin,
+    TransformerMixin,
+)
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
+
+from skem._compat import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    unchanged_on_failure,
+    validate_parameters,
+    validate_rows,
+)
+from skem.estimators import EMMixture, VariationalMixture
+from skem.estimators.doclink import DocLinkMixin
+from skem.estimators.pickling import PickleMixin
+from skem.estimators.prediction import PredictionMixin
+from skem.exceptions import DegenerateComponentWarning, silent_warnings, warn
+from skem.families import Family
+from skem.selection.candidates import make_chains, numbers_of_components, several
+from skem.selection.chains import fit_chain, fits
+from skem.selection.criteria import CRITERIA, check_criterion, choose, is_degenerate
+from skem.selection.folds import make_folds
+from skem.selection.table import make_table, name_failures
+
+
+def _delegated(method):
+    """Give the method of the same name of the best estimator, where it has one."""
+    name = method.__name__
+
+    def call(self, *args, **kwargs):
+        check_is_fitted(self)
+        return getattr(self.best_estimator_, name)(*args, **kwargs)
+
+    return available_if(lambda self: hasattr(self._leader(), name))(update_wrapper(call, method))
+
+
+class MixtureSelection(
+    DocLinkMixin,
+    PickleMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    ClusterMixin,
+    DensityMixin,
+    BaseEstimator,
+):
+    """The number of components, the family and the algorithm of a mixture, chosen by a criterion.
+
+    Fits every candidate and behaves as the best of them: what it predicts, and its attributes with a trailing
+    underscore, are those of `best_estimator_`. Each number of components starts twice, as the estimator does by itself
+    and from the fit with fewer components, cut where that gains the most; the better fit counts.
+
+    Parameters
+    ----------
+    estimator : estimator or list of estimators, default=None
+        Mixtures to choose from, unfitted; None means ``EMMixture()``, or ``VariationalMixture()`` for
+        ``criterion="log_evidence"``. All their parameters but those searched stay as they are.
+    n_components : int or sequence of int, default=(1, 2, 3, 4, 5, 6, 7, 8, 9)
+        Numbers of components to choose from.
+    families : Family or list of Family, default=None
+        Families to choose from; None means every structure of the estimator's own family, that is for Gaussians every
+        type of covariance that the estimator can fit.
+    param_grid : dict or list of dict, default=None
+        Further parameters to choose from: lists of values by name, as for scikit-learn's `GridSearchCV`.
+    criterion : {"bic", "icl", "aic", "log_evidence", "held_out"}, default="bic"
+        What the best is best by. "held_out" is the log density per unit of weight of rows left out in turn, and
+        "log_evidence" is `log_evidence_` of `VariationalMixture` and `BayesianKMeans`.
+    cv : int, cross-validation splitter or iterable, default=5
+        Rows to leave out for ``criterion="held_out"``; plays no part otherwise. A number deals out distinct rows by
+        `random_state`, equal ones into the same fold.
+    n_jobs : int, default=None
+        Candidates fitted side by side, in the sense of scikit-learn. No result depends on it.
+    random_state : int, RandomState instance or None, default=None
+        Seeds estimators without a `random_state` of their own, all alike, and the folds.
+    verbose : int, default=0
+        1 prints a line a candidate.
+
+    Attributes
+    ----------
+    best_estimator_ : estimator
+        Fitted to all rows.
+    best_score_ : float
+        The criterion, its sign turned such that greater is better: -bic, -icl, -aic, the log evidence or the log
+        density. NaN where all candidates are degenerate.
+    best_params_ : dict
+        Parameters of the best candidate that were searched over.
+    best_index_ : int
+        Its place in `results_`. Of candidates that tie, the one with the fewest parameters wins.
+    results_ : dict of array-like
+        A column each, to be made a data frame of: `estimator`, `family`, `n_components` and `params` of the candidate;
+        its `score` (greater is better; NaN where the fit failed or is degenerate) and `rank`; `log_likelihood`,
+        `n_parameters`, `log_evidence`, `n_found` (components), `n_iter`, `converged`, `degenerate` and `error` of
+        its fit. A fit that did not converge counts with the score it reached. For ``criterion="held_out"`` also
+        `std_score` and `split0_score`, ..., and without what belongs to one fit.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Where X has string column names.
+    labels_, weights_, n_components_, means_, lower_bound_, ...
+        Those of `best_estimator_`.
+
+    References
+    ----------
+    Fraley & Raftery (2002), Model-based clustering, discriminant analysis, and density estimation.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skem import MixtureSelection
+    >>> X = load_iris().data
+    >>> selection = MixtureSelection(n_components=range(1, 5), random_state=0).fit(X)
+    >>> selection.best_params_
+    {'family': Gaussian(), 'n_components': 2}
+    >>> round(selection.best_score_, 2)
+    -574.02
+    >>> selection.predict(X).shape
+    (150,)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "estimator": [HasMethods(["fit", "get_params"]), "array-like", None],
+        "n_components": ["array-like", numbers.Integral],
+        "families": [Family, "array-like", None],
+        "param_grid": [dict, list, None],
+        "criterion": [StrOptions(set(CRITERIA))],
+        "cv": [Interval(numbers.Integral, 2, None, closed="left"), HasMethods("split"), Iterable],
+        "n_jobs": [numbers.Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        n_components=(1, 2, 3, 4, 5, 6, 7, 8, 9),
+        families=None,
+        param_grid=None,
+        criterion="bic",
+        cv=5,
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.estimator = estimator
+        self.n_components = n_components
+        self.families = families
+        self.param_grid = param_grid
+        self.criterion = criterion
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # -- the best estimator's face ---------------------------------------------------------------
+
+    def __getattr__(self, name):
+        best = vars(self).get("best_estimator_")
+        # what the rows were called is for scikit-learn to set and to delete
+        if best is None or not name.endswith("_") or name.startswith("_") or name == "feature_names_in_":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(best, name)
+
+    def _estimators(self):
+        """Candidates' estimators, unfitted."""
+        if self.estimator is not None:
+            return several(self.estimator, "estimator", BaseEstimator)
+        return [VariationalMixture() if self.criterion == "log_evidence" else EMMixture()]
+
+    def _leader(self):
+        """Return the best estimator, the first one before fit."""
+        return vars(self).get("best_estimator_") or self._estimators()[0]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.sparse = False
+        families = [self.families] if isinstance(self.families, Family) else self.families
+        if families is None:
+            families = [getattr(estimator, "family", None) for estimator in self._estimators()]
+        tags.input_tags.positive_only = any(getattr(family, "domain", None) == "counts" for family in families)
+        return tags
+
+    @property
+    def _n_features_out(self):
+        return len(self.weights_)
+
+    predict = _delegated(PredictionMixin.predict)
+    predict_proba = _delegated(PredictionMixin.predict_proba)
+    predict_log_proba = _delegated(PredictionMixin.predict_log_proba)
+    score_samples = _delegated(PredictionMixin.score_samples)
+    score = _delegated(PredictionMixin.score)
+    bic = _delegated(PredictionMixin.bic)
+    aic = _delegated(PredictionMixin.aic)
+    icl = _delegated(PredictionMixin.icl)
+    sample = _delegated(PredictionMixin.sample)
+
+    def transform(self, X):
+        """Return responsibilities under the best mixture as features; the same as `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        resp : ndarray of shape (n_samples, `n_components_`)
+            Rows sum to one.
+        """
+        return self.predict_proba(X)
+
+    # -- fitting ---------------------------------------------------------------------------------
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Fit all candidates and keep the best.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,), default=None
+            For a splitter `cv` that asks for it; ignored otherwise.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0, not all zero: weight 2 equals the row twice, weight 0 its absence.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            For bad parameters or data, and where every candidate has failed.
+
+        Notes
+        -----
+        A candidate that fails has NaN for a score, and one warning names all of them. A fit that fails as a whole or is
+        interrupted leaves the estimator exactly as it was.
+        """
+        with unchanged_on_failure(self):
+            self._fit(X, y, sample_weight)
+        return self
+
+    def _fit(self, X, y, sample_weight):
+        validate_parameters(self, self._parameter_constraints)
+        estimators = self._estimators()
+        for estimator in estimators:
+            check_criterion(estimator, self.criterion)
+        families = None if self.families is None else several(self.families, "families", Family)
+        n_components = numbers_of_components(self.n_components)
+        X = validate_rows(self, X, reset=True, ensure_min_samples=2)
+        weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        chains = make_chains(estimators, families, self.param_grid, n_components, X.shape[1], seed)
+        folds, fold_weights = [None], None
+        if self.criterion == "held_out":
+            folds = make_folds(self.cv, X, y, weight, np.random.default_rng(seed))
+            fold_weights = np.array([len(test) if weight is None else weight[test].sum() for _, test in folds])
+        done = Parallel(n_jobs=self.n_jobs)(
+            delayed(fit_chain)(chain, self.criterion, X, weight, fold, self.verbose)
+            for chain in chains
+            for fold in folds
+        )
+        fitted = [done[i : i + len(folds)] for i in range(0, len(done), len(folds))]
+        self._publish(X, weight, chains, fitted, make_table(chains, fitted, fold_weights))
+
+    def _publish(self, X, weight, chains, fitted, table):
+        """Warn of what went wrong, and set the attributes."""
+        failed = np.flatnonzero(table["error"] != "")
+        if len(failed) == len(table["error"]):
+            raise ValueError(f"all {len(failed)} candidates have failed; the first by {table['error'][0]}")
+        if len(failed):
+            warn(name_failures(table), FitFailedWarning)
+        alive = np.flatnonzero(table["error"] == "")
+        n_parameters = table.get("n_parameters", np.zeros(len(table["error"])))
+        index = int(alive[choose(table["score"][alive], n_parameters[alive])])
+        best = self._fit_of(index, X, weight, chains, fitted)
+        if is_degenerate(best):
+            warn(
+                "every candidate is degenerate or has failed; the one with the fewest parameters is kept: drop columns "
+                "that are constant or that others determine, or let a prior hold the components up (MAPMixture)",
+                DegenerateComponentWarning,
+            )
+        if not getattr(best, "converged_", True):
+            warn(
+                f"the best candidate, {type(best).__name__} with n_components={best.n_components}, did not converge; "
+                "raise its max_iter or tol",
+                ConvergenceWarning,
+            )
+        if hasattr(self, "feature_names_in_"):
+            best.feature_names_in_ = self.feature_names_in_
+        self.results_ = table
+        self.best_index_ = index
+        self.best_params_ = table["params"][index]
+        self.best_score_ = float(table["score"][index])
+        self.best_estimator_ = best
+
+    def _fit_of(self, index, X, weight, chains, fitted):
+        """Return the estimator of a candidate, fitted to all rows."""
+        number, position = divmod(index, len(chains[0].n_components))
+        chain, kept = chains[number], fitted[number][0]
+        if self.criterion != "held_out" and kept.position == position:
+            return kept.best
+        with silent_warnings():
+            *_, (best, error) = fits(chain._replace(n_components=chain.n_components[: position + 1]), X, weight)
+        if best is None:
+            raise ValueError(f"the best candidate has failed when fitted to all rows: {error}")
+        return best
+
+    def fit_predict(self, X, y=None, sample_weight=None):
+        """Fit all candidates and return the rows' labels under the best.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,), default=None
+            For a splitter `cv` that asks for it.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0, not all zero.
+
+        Returns
+        -------
+        labels : int32 ndarray of shape (n_samples,)
+            The attribute `labels_`.
+        """
+        self.fit(X, y, sample_weight=sample_weight)
+        return self.labels_ if hasattr(self, "labels_") else self.predict(X)
+
+    def fit_transform(self, X, y=None, sample_weight=None):
+        """Fit all candidates and return the rows' responsibilities under the best.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,), default=None
+            For a splitter `cv` that asks for it.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0, not all zero.
+
+        Returns
+        -------
+        resp : ndarray of shape (n_samples, `n_components_`)
+            Rows sum to one.
+        """
+        return self.fit(X, y, sample_weight=sample_weight).transform(X)
