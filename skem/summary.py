@@ -31,8 +31,9 @@ class Summary(NamedTuple):
         Internal coordinates are (x - origin) / scale; the scale is a power of two.
     mean, variance : ndarray of shape (n_features,)
         Winsorised moments in internal coordinates; the variance is positive even for a constant column.
-    covariance : ndarray of shape (n_features, n_features)
-        Winsorised covariance in internal coordinates, divisor one less than the weight.
+    covariance : ndarray of shape (n_features, n_features) or None
+        Winsorised covariance in internal coordinates, divisor one less than the weight; None for a family of fixed
+        units, which may have more columns than fit in a square.
     constant : bool ndarray of shape (n_features,)
         Columns that never change.
     n_distinct : int
@@ -45,7 +46,7 @@ class Summary(NamedTuple):
     scale: np.ndarray
     mean: np.ndarray
     variance: np.ndarray
-    covariance: np.ndarray
+    covariance: np.ndarray | None
     constant: np.ndarray
     n_distinct: int = SUBSAMPLE
 
@@ -313,14 +314,15 @@ def summarize(X, sample_weight, equivariance, rows=None):
     # unit, so that priors stay proper
     stand_in = variance[known].mean() if equivariance == "scalar" and known.any() else 1.0
     variance = np.where(known, variance, stand_in)
-    # in place, for in wide data the sample is the largest thing that a fit holds
-    sample -= origin
-    sample /= scale
+    covariance = None
     if equivariance is not None:
+        # in place, for in wide data the sample is the largest thing that a fit holds
+        sample -= origin
+        sample /= scale
         np.clip(sample, -WINSOR, WINSOR, out=sample)
-    sample -= chosen.weight @ sample / chosen.weight.sum()
-    sample *= np.sqrt(chosen.weight)[:, None]
-    covariance = sample.T @ sample / max(chosen.weight.sum() - 1.0, 1.0)
+        sample -= chosen.weight @ sample / chosen.weight.sum()
+        sample *= np.sqrt(chosen.weight)[:, None]
+        covariance = sample.T @ sample / max(chosen.weight.sum() - 1.0, 1.0)
     n_distinct = len(chosen.index)
     if n_distinct >= _subsample_size(d):
         n_distinct = len(X)

@@ -12,7 +12,7 @@ from scipy.special import digamma, gammaln, multigammaln
 from toy_family import Rayleigh, RayleighByDensity
 
 from skem.engine import Source
-from skem.families import Family, Gaussian, Poisson
+from skem.families import Bernoulli, Family, Gaussian, Multinomial, Poisson
 from skem.summary import summarize
 
 LOG_2PI = np.log(2.0 * np.pi)
@@ -31,6 +31,17 @@ def gaussian_rows(rng, n, d):
 
 def poisson_rows(rng, n, d):
     return rng.poisson(np.exp(rng.normal(1.0, 1.0, size=(2, d)))[rng.integers(2, size=n)]).astype(float)
+
+
+def document_rows(rng, n, d):
+    """Counts of unequal totals, now and then none."""
+    side = rng.integers(2, size=n)
+    probability = rng.dirichlet(np.ones(d), size=2)
+    return np.stack([rng.multinomial(rng.poisson(6.0), probability[k]) for k in side]).astype(float)
+
+
+def binary_rows(rng, n, d):
+    return (rng.random((n, d)) < rng.uniform(0.1, 0.9, size=(2, d))[rng.integers(2, size=n)]).astype(float)
 
 
 def rayleigh_rows(rng, n, d):
@@ -73,6 +84,27 @@ def gamma_log_prior(a, b, rate):
     return sps.gamma.logpdf(rate, a, scale=1.0 / b).sum()
 
 
+#: families of discrete outcomes with Dirichlet priors
+DIRICHLET = ("multinomial", "bernoulli")
+
+
+def groups(name, values):
+    """Outcomes (K, m) of a family in DIRICHLET as (K, n_groups, n_outcomes)."""
+    if name == "multinomial":
+        return values[:, None, :]
+    return np.stack(np.split(values, 2, axis=1), axis=2)
+
+
+def outcomes(name, X):
+    """How often each row of internal coordinates has each outcome: (n, n_groups, n_outcomes)."""
+    return X[:, None, :] if name == "multinomial" else np.stack([X, 1.0 - X], axis=2)
+
+
+def dirichlet_log_prior(name, concentration, probability):
+    a, p = groups(name, concentration), groups(name, probability)
+    return sum(sps.dirichlet.logpdf(p[i], a[i]) for i in np.ndindex(a.shape[:2]))
+
+
 def gaussian_log_prior(prior, theta):
     """Log density of (mean, covariance)."""
     K, d = prior.mean.shape
@@ -108,6 +140,13 @@ def wishart_kl(nu, scatter, nu0, scatter0):
         0.5 * (nu - nu0) * slope + 0.5 * nu0 * log_dets + 0.5 * nu * (np.trace(scatter0 @ inverse) - d)
         + multigammaln(nu0 / 2, d) - multigammaln(nu / 2, d)
     )  # fmt: skip
+
+
+def dirichlet_kl(name, post, prior):
+    a, a0 = groups(name, post.total), groups(name, prior.total)
+    whole, whole0 = a.sum(axis=-1, keepdims=True), a0.sum(axis=-1, keepdims=True)
+    terms = gammaln(a0) - gammaln(a) + (a - a0) * (digamma(a) - digamma(whole))
+    return terms.sum() + (gammaln(whole) - gammaln(whole0)).sum()
 
 
 def gaussian_kl(post, prior):
@@ -173,6 +212,22 @@ CASES = [
         lambda post, X: sps.nbinom.logpmf(X[:, None], post.total, post.n / (post.n + 1.0)).sum(axis=2),
         lambda prior, theta: gamma_log_prior(prior.total, prior.n, theta.rate),
         lambda post, prior: gamma_kl(post.total, post.n, prior.total, prior.n),
+    ),
+    Case(
+        "multinomial", Multinomial(concentration_prior=1.5), document_rows,
+        lambda theta, X: np.stack([sps.multinomial(X.sum(axis=1), p).logpmf(X) for p in theta.probability], axis=1),
+        lambda post, X: np.stack(
+            [sps.dirichlet_multinomial.logpmf(X.astype(int), a, X.sum(axis=1).astype(int)) for a in post.total], axis=1
+        ),
+        lambda prior, theta: dirichlet_log_prior("multinomial", prior.total, theta.probability),
+        lambda post, prior: dirichlet_kl("multinomial", post, prior),
+    ),
+    Case(
+        "bernoulli", Bernoulli(concentration_prior=[1.5, 2.0]), binary_rows,
+        lambda theta, X: sps.bernoulli.logpmf(X[:, None], theta.probability[:, : X.shape[1]]).sum(axis=2),
+        lambda post, X: sps.betabinom.logpmf(X[:, None], 1, *np.split(post.total, 2, axis=1)).sum(axis=2),
+        lambda prior, theta: dirichlet_log_prior("bernoulli", prior.total, theta.probability),
+        lambda post, prior: dirichlet_kl("bernoulli", post, prior),
     ),
     rayleigh_case("toy", Rayleigh()),
     rayleigh_case("toy_by_density", RayleighByDensity()),

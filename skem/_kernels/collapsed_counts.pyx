@@ -178,7 +178,7 @@ cdef class BernoulliMoves(Moves):
     ----------
     kind : {"bernoulli"}
     posterior : dict of ndarray
-        `ones` and `zeros` (K, d), the Beta parameters.
+        `total` (K, 2 d), the Beta parameters: those of ones, then those of zeros.
     n_k : ndarray of shape (K,)
     alpha : ndarray of shape (K,) or float
     """
@@ -191,7 +191,8 @@ cdef class BernoulliMoves(Moves):
     cdef double[::1] _kept           # scratch (d,)
 
     def __init__(self, str kind, posterior, n_k, alpha):
-        ones, zeros = _positive(posterior, ["ones", "zeros"])
+        total, = _positive(posterior, ["total"])
+        ones, zeros = np.split(total, 2, axis=1)
         self._set_up(kind, ones.shape[0], ones.shape[1], n_k, alpha)
         self._takes_sparse = True
         padded = self._n_panels * LANES
@@ -206,7 +207,8 @@ cdef class BernoulliMoves(Moves):
     def posterior(self):
         """The posterior as a dict of new arrays, in the names and shapes of the constructor."""
         ones = unpack(self._ones, self.n_components, self.n_features)
-        return {"ones": ones, "zeros": unpack(self._zeros, self.n_components, self.n_features)}
+        zeros = unpack(self._zeros, self.n_components, self.n_features)
+        return {"total": np.concatenate([ones, zeros], axis=1)}
 
     cdef Py_ssize_t _work_of_row(self):
         return 40 * self.n_features + 40

@@ -1,7 +1,9 @@
 """Component families."""
 
 from skem.families.base import Family
+from skem.families.bernoulli import Bernoulli
 from skem.families.gaussian import Gaussian
+from skem.families.multinomial import Multinomial
 from skem.families.poisson import Poisson
 
-__all__ = ["Family", "Gaussian", "Poisson"]
+__all__ = ["Bernoulli", "Family", "Gaussian", "Multinomial", "Poisson"]

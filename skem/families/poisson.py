@@ -8,11 +8,10 @@ from scipy.special import digamma, gammaln, xlogy
 from skem._compat import Interval, check_numbers
 from skem.exceptions import DegenerateComponentWarning, warn
 from skem.families.base import Family, Parameters, SuffStats
+from skem.families.counts import check_counts
 
 # The smallest rate, relative to the column's mean: a component that saw no count keeps a finite log rate.
 RATE_FLOOR = 1e-12
-# Rows checked at a time.
-BLOCK = 1 << 13
 
 
 class Poisson(Family):
@@ -59,14 +58,7 @@ class Poisson(Family):
         self.rate_prior = rate_prior
 
     def validate(self, X):
-        # block by block, for a rounded copy of all rows would double the memory of a fit
-        blocks = (X[start : start + BLOCK] for start in range(0, len(X), BLOCK))
-        if any(block.min() < 0 or (block != np.floor(block)).any() for block in blocks):
-            row, column = np.argwhere((X < 0) | (np.floor(X) != X))[0]
-            raise ValueError(
-                f"X[{row}, {column}] = {X[row, column]}: Poisson() takes counts, whole numbers from 0 up; "
-                "use Gaussian() for measurements"
-            )
+        check_counts(X, self)
 
     def _bind(self):
         mean = np.maximum(self.summary_.mean, 0.0)

@@ -21,7 +21,7 @@ def make_prior(kind, d):
     if kind == "multinomial":
         return {"total": np.linspace(0.4, 1.3, d)}
     if kind == "bernoulli":
-        return {"ones": np.linspace(0.4, 1.3, d), "zeros": np.linspace(1.1, 0.7, d)}
+        return {"total": np.linspace(0.4, 1.3, 2 * d)}
     scatter = 0.6 * np.eye(d) + 0.1
     return {
         "kappa": 0.3,
@@ -40,7 +40,7 @@ def make_posterior(kind, prior, X, w, labels, K):
     if kind == "multinomial":
         return {"total": prior["total"] + resp.T @ X}, n_k
     if kind == "bernoulli":
-        return {"ones": prior["ones"] + resp.T @ X, "zeros": prior["zeros"] + resp.T @ (1 - X)}, n_k
+        return {"total": prior["total"] + resp.T @ np.hstack([X, 1 - X])}, n_k
     d = X.shape[1]
     kappa = prior["kappa"] + n_k
     mean = (prior["kappa"] * prior["mean"] + resp.T @ X) / kappa[:, None]
@@ -62,10 +62,9 @@ def make_posterior(kind, prior, X, w, labels, K):
 
 def log_dirichlets(kind, parameters):
     """Log normaliser of each component's Dirichlets."""
-    if kind == "multinomial":
-        groups = [np.atleast_2d(parameters["total"])]
-    else:
-        groups = np.stack([np.atleast_2d(parameters[name]) for name in ("ones", "zeros")], axis=2).swapaxes(0, 1)
+    groups = [np.atleast_2d(parameters["total"])]
+    if kind == "bernoulli":
+        groups = groups[0].reshape(len(groups[0]), 2, -1).transpose(2, 0, 1)
     return sum(gammaln(group).sum(axis=1) - gammaln(group.sum(axis=1)) for group in groups)
 
 

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from families_under_test import CASES, LOG_2PI, Problem, law
+from families_under_test import CASES, DIRICHLET, LOG_2PI, Problem, groups, law, outcomes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as sps
@@ -38,6 +38,11 @@ def posterior_sums(h, Z, w):
     return n, kappa, mean, grown
 
 
+def log_coefficient(name, Z):
+    """Log of the multinomial coefficient of each row, where there is one."""
+    return gammaln(Z.sum(axis=1) + 1.0) - gammaln(Z + 1.0).sum(axis=1) if name == "multinomial" else np.zeros(len(Z))
+
+
 SHARED = ("tied", "EEI", "EII")  # one covariance for all components
 MATRICES, COLUMNS = ("full", "tied"), ("diag", "EEI")
 
@@ -66,6 +71,12 @@ def log_marginal(name, h, Z, resp):
             a, b = h["total"] + w @ Z, h["n"] + w.sum()
             total += (h["total"] * np.log(h["n"]) - gammaln(h["total"]) + gammaln(a) - a * np.log(b)).sum()
             total -= w @ gammaln(Z + 1.0).sum(axis=1)
+        elif name in DIRICHLET:
+            a0 = groups(name, h["total"][None])[0]
+            a = a0 + np.tensordot(w, outcomes(name, Z), axes=1)
+            total += (gammaln(a) - gammaln(a0)).sum()
+            total -= (gammaln(a.sum(axis=1)) - gammaln(a0.sum(axis=1))).sum()
+            total += w @ log_coefficient(name, Z)
         elif name.startswith("toy"):
             a, b = h["n"] + w.sum(), h["total"] + w @ Z**2
             total += (h["n"] * np.log(h["total"]) - gammaln(h["n"]) + gammaln(a) - a * np.log(b)).sum()
@@ -93,6 +104,12 @@ def expected_scores(name, h, Z, resp):
         if name == "poisson":
             a, b = h["total"] + w @ Z, h["n"] + w.sum()
             columns.append(Z @ (digamma(a) - np.log(b)) - (a / b).sum() - gammaln(Z + 1.0).sum(axis=1))
+            continue
+        if name in DIRICHLET:
+            seen = outcomes(name, Z)
+            a = groups(name, h["total"][None])[0] + np.tensordot(w, seen, axes=1)
+            expected = digamma(a) - digamma(a.sum(axis=1, keepdims=True))
+            columns.append((seen * expected).sum(axis=(1, 2)) + log_coefficient(name, Z))
             continue
         if name.startswith("toy"):
             a, b = h["n"] + w.sum(), h["total"] + w @ Z**2
@@ -255,6 +272,8 @@ def log_priors(p, mixture, alpha):
     if hasattr(mixture, "rates_"):
         a, b = (h["n"], h["total"]) if p.case.name.startswith("toy") else (h["total"], h["n"])
         return total + sps.gamma.logpdf(mixture.rates_, a, scale=1.0 / b).sum()
+    if p.case.name in DIRICHLET:
+        return total + p.case.log_prior(p.prior, mixture._theta)
     d, covariances = p.X.shape[1], mixture.covariances_
     m0 = family.summary_.to_user(h["mean"])
     for k, mean in enumerate(mixture.means_):

@@ -1,0 +1,51 @@
+"""Rows of counts: what they must be, and where they are not zero."""
+
+import numpy as np
+
+# Rows checked at a time.
+BLOCK = 1 << 13
+
+
+def check_rows(X, allowed, what):
+    """Raise ValueError at the first entry that is not allowed.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    allowed : callable
+        Of a block of entries, flags of the same shape.
+    what : str
+        What the message says after naming the entry.
+    """
+    # block by block, for flags of all rows at once would be the largest thing in memory
+    for start in range(0, X.shape[0], BLOCK):
+        block = X[start : start + BLOCK]
+        flags = allowed(block)
+        if not flags.all():
+            row, column = np.argwhere(~flags)[0]
+            raise ValueError(f"X[{start + row}, {column}] = {block[row, column]}: {what}")
+
+
+def check_counts(X, family):
+    """Raise ValueError where X holds anything but counts, in the name of the family."""
+    check_rows(
+        X,
+        lambda block: (block >= 0) & (np.floor(block) == block),
+        f"{type(family).__name__}() takes counts, whole numbers from 0 up; use Gaussian() for measurements",
+    )
+
+
+def entries(X):
+    """Rows, columns and values of the entries that are not zero.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+
+    Returns
+    -------
+    rows, columns : intp ndarray of shape (n_entries,)
+    values : float64 ndarray of shape (n_entries,)
+    """
+    rows, columns = np.nonzero(X)
+    return rows, columns, X[rows, columns].astype(np.float64)
