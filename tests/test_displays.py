@@ -231,7 +231,7 @@ def test_selection_draws_a_curve_for_each_structure_and_marks_the_best():
     assert display.best_.get_xydata().tolist() == [[2, selection.best_score_]]
     assert "-BIC" in display.ax_.get_ylabel()
     again = display.plot(ax=display.ax_)
-    assert len(again.ax_.lines) == 10
+    assert len(again.ax_.lines) == 2 * (len(COVARIANCE_TYPES) + 1)
 
 
 def test_selection_tells_estimators_and_parameters_apart():
