@@ -1,7 +1,7 @@
 """Mixture models for scikit-learn users: every way to infer labels and parameters, for many families."""
 
 from skem._version import __version__
-from skem.displays import ConvergenceDisplay, DensityDisplay, MixtureDisplay, SelectionDisplay
+from skem.displays import ConvergenceDisplay, DensityDisplay, MergeDisplay, MixtureDisplay, SelectionDisplay
 from skem.estimators import (
     BayesianGaussianMixture,
     BayesianKMeans,
@@ -13,6 +13,7 @@ from skem.estimators import (
     MAPMixture,
     VariationalMixture,
 )
+from skem.log_sum_exp import QuadraticTerms, maximize_log_sum_exp
 from skem.selection import MixtureSelection
 
 __all__ = [
@@ -26,9 +27,12 @@ __all__ = [
     "ICMMixture",
     "KMeans",
     "MAPMixture",
+    "MergeDisplay",
     "MixtureDisplay",
     "MixtureSelection",
+    "QuadraticTerms",
     "SelectionDisplay",
     "VariationalMixture",
     "__version__",
+    "maximize_log_sum_exp",
 ]

@@ -61,6 +61,22 @@ class Summary(NamedTuple):
         """Map rows back to the user's units."""
         return X * self.scale + self.origin
 
+    def take(self, columns):
+        """Coordinates and spread of some columns.
+
+        Parameters
+        ----------
+        columns : list of int
+
+        Returns
+        -------
+        summary : Summary
+        """
+        by_column = ("origin", "scale", "mean", "variance", "constant")
+        own = {name: getattr(self, name)[columns] for name in by_column}
+        covariance = None if self.covariance is None else self.covariance[np.ix_(columns, columns)]
+        return self._replace(n_features=len(columns), covariance=covariance, **own)
+
     @property
     def log_jacobian(self):
         """Log density lost by every row on the way to internal coordinates: sum of log scale."""

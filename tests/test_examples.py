@@ -31,6 +31,13 @@ KEY_LINES = {
         r"^agreement of three components with the species: 0\.904$",
     ],
     "pipeline": [r"^accuracy from responsibilities alone: 0\.9\d\d$", r"mapmixture0 +mapmixture1 +mapmixture2$"],
+    "plot_modes": [
+        r"^mode 0: 4\.45 min, 80\.8 min; components \[. .\]$",
+        r"^mode 1: 2\.04 min, 54\.5 min; components \[.\]$",
+        r"suggested: 2$",
+        r"^after 4\.5 min: \d\d \+- \d min$",
+        r"^picture: .*modes\.png$",
+    ],
     "poisson_counts": [
         # optima of many starts, computed elsewhere
         r"^ 1 +-1544\.99639 ",

@@ -4,22 +4,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skem.displays.style import component_colors, new_axes
+from skem.estimators.columns import column_names, column_positions
 from skem.families.covariance import STRUCTURES
-
-
-def _positions(estimator, columns):
-    """Positions and names of columns that are given by position or by name."""
-    names = list(getattr(estimator, "feature_names_in_", ()))
-    d = estimator.n_features_in_
-    positions = []
-    for column in columns:
-        if isinstance(column, str) and column not in names:
-            raise ValueError(f"columns: the mixture was fitted without a column {column!r}; it knows {names}")
-        position = names.index(column) if isinstance(column, str) else column
-        if not -d <= position < d:
-            raise ValueError(f"columns: there is no column {column}; the mixture has {d} features")
-        positions.append(position % d)
-    return positions, [names[p] if names else f"feature {p}" for p in positions]
 
 
 def _covariance_matrices(estimator):
@@ -122,7 +108,7 @@ class MixtureDisplay:
         check_is_fitted(estimator)
         if len(columns) != 2:
             raise ValueError(f"columns={columns!r} must name two columns; DensityDisplay draws one")
-        positions, feature_names = _positions(estimator, columns)
+        positions = column_positions(estimator, columns)
         rows = X[:, positions].toarray() if hasattr(X, "indptr") else np.asarray(X)[:, positions]
         centers, covariances = _centers(estimator), _covariance_matrices(estimator)
         if hasattr(estimator, "predict_proba"):
@@ -134,7 +120,7 @@ class MixtureDisplay:
             resp,
             centers=None if centers is None else np.asarray(centers)[:, positions],
             covariances=None if covariances is None else covariances[:, positions][:, :, positions],
-            feature_names=feature_names,
+            feature_names=column_names(estimator, positions),
             name=type(estimator).__name__ if name is None else name,
         )
         return display.plot(ax=ax, levels=levels, **scatter_kwargs)

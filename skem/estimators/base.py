@@ -23,6 +23,7 @@ from skem._compat import (
     with_callbacks,
 )
 from skem.engine import Source
+from skem.estimators.density import DensityFeaturesMixin
 from skem.estimators.doclink import DocLinkMixin
 from skem.estimators.known import FromParametersMixin
 from skem.estimators.monitor import Monitor
@@ -44,6 +45,7 @@ N_ACTIVE: dict[str, Any] = {"n_active": [Interval(numbers.Integral, 1, None, clo
 
 class BaseMixture(
     PredictionMixin,
+    DensityFeaturesMixin,
     FromParametersMixin,
     DocLinkMixin,
     PickleMixin,

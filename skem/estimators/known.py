@@ -36,17 +36,22 @@ class FromParametersMixin:
             If a parameter is missing, unknown, of a wrong shape or out of its range.
         """
         family = Gaussian() if family is None else family
-        mixture: Any = cls(family=family)  # type: ignore[call-arg]  # subclasses have defaults for all else
-        mixture._validate_parameters()
+        cls(family=family)._validate_parameters()  # type: ignore[call-arg,attr-defined]
         n_components, d = family.shape_of_parameters(parameters)
         ones = np.ones(d)
         summary = Summary(d, 0.0, 0.0 * ones, ones, 0.0 * ones, ones, np.eye(d), np.zeros(d, dtype=bool))
-        mixture.n_components = mixture.n_components_ = mixture._n_components_fitted = n_components
-        mixture.n_features_in_ = d
-        mixture.family_ = family.bind(family.summary_of_parameters(summary, parameters))
-        mixture._log_weights, mixture._theta = theta_from_parameters(mixture.family_, n_components, parameters)
-        mixture._posterior = None
-        mixture.weights_ = np.exp(np.maximum(mixture._log_weights, LOG_ZERO))
-        for name, value in mixture.family_.attributes(mixture._theta).items():
+        bound = family.bind(family.summary_of_parameters(summary, parameters))
+        return cls._from_theta(family, bound, *theta_from_parameters(bound, n_components, parameters))
+
+    @classmethod
+    def _from_theta(cls, family, bound, log_weights, theta):
+        """Mixture with log weights and theta in the coordinates of the bound family."""
+        mixture: Any = cls(family=family)  # type: ignore[call-arg]  # subclasses have defaults for all else
+        mixture.n_components = mixture.n_components_ = mixture._n_components_fitted = theta.n_components
+        mixture.n_features_in_ = bound.summary_.n_features
+        mixture.family_ = bound
+        mixture._log_weights, mixture._theta, mixture._posterior = log_weights, theta, None
+        mixture.weights_ = np.exp(np.maximum(log_weights, LOG_ZERO))
+        for name, value in bound.attributes(theta).items():
             setattr(mixture, name, value)
         return mixture

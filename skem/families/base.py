@@ -36,6 +36,12 @@ class Family(BaseEstimator):
     - ``log_density(prior, theta)`` -> float, of all components together
     - ``log_predictive(posterior, X)`` -> (n, K), base measure left out
 
+    Verbs that lead from a fitted mixture to others, `columns` and `rest` being lists that hold every column once:
+
+    - ``marginal(theta, columns, rest)`` -> theta of these columns alone
+    - ``conditional(theta, given, rest, values)`` -> theta of the rest, where the given columns have these values
+    - ``log_terms(log_weights, theta)`` -> `QuadraticTerms` whose log sum exp is the log density, base measure left out
+
     An algorithm names the verbs it requires and is refused in one sentence where one is missing. Beside the verbs a
     family in pure Python has ``features(X)`` -> (n, m), its T(x), and may have ``log_prob(X, theta)`` -> (n, K) in
     place of `natural`; it is slower, and under the same laws.
@@ -195,6 +201,15 @@ class Family(BaseEstimator):
         theta : Parameters
         """
         raise NotImplementedError(f"{type(self).__name__} cannot be built from parameters")
+
+    def without_prior(self):
+        """Return an unbound family of the same kind whose hyperparameters are the defaults.
+
+        Returns
+        -------
+        family : Family
+        """
+        return type(self)()
 
     def has(self, verb):
         """Whether the family offers a verb."""

@@ -8,6 +8,7 @@ from skem._compat import Interval, check_numbers
 from skem.families.base import SuffStats
 from skem.families.counts import check_rows
 from skem.families.dirichlet import DirichletFamily
+from skem.families.margins import take_columns
 
 
 class Bernoulli(DirichletFamily):
@@ -88,6 +89,13 @@ class Bernoulli(DirichletFamily):
     def sample(self, theta, counts, rng):
         probability = np.repeat(np.split(theta.probability, 2, axis=1)[0], counts, axis=0)
         return (rng.random(probability.shape) < probability).astype(np.float64)
+
+    def marginal(self, theta, columns, rest):
+        d = len(columns) + len(rest)
+        return take_columns(theta, [*columns, *(d + j for j in columns)])
+
+    def conditional(self, theta, given, rest, values):
+        return self.marginal(theta, rest, given)
 
     def attributes(self, theta):
         return {"probabilities_": np.split(theta.probability, 2, axis=1)[0]}

@@ -11,7 +11,9 @@ from skem._kernels.gaussian import MaximumLikelihood, moments, natural
 from skem._kernels.parts import Centred, Linear
 from skem.families.base import Family, Parameters
 from skem.families.covariance import STRUCTURES
+from skem.families.margins import conditional_factor, marginal_factor
 from skem.families.named_priors import SHRINKAGE, named_dof, named_scatter
+from skem.log_sum_exp import QuadraticTerms
 from skem.suffstats import Moments
 
 LOG_2PI = np.log(2.0 * np.pi)
@@ -326,6 +328,27 @@ class Gaussian(Family):
         noise = rng.standard_normal((int(np.sum(counts)), self.summary_.n_features))
         rows = theta.take(np.repeat(np.arange(len(counts)), counts))
         return self.summary_.to_user(rows.mean + structure.unwhiten(rows.factor, noise))
+
+    def without_prior(self):
+        return type(self)(self.covariance_type)
+
+    def marginal(self, theta, columns, rest):
+        factor = marginal_factor(self._structure, theta.factor, columns, rest)
+        mean = np.take(theta.mean, columns, axis=1)
+        return self._point(mean, factor, self._structure.log_det(factor, len(columns)))
+
+    def conditional(self, theta, given, rest, values):
+        deviation = values - theta.mean[:, given]
+        factor, shift = conditional_factor(self._structure, theta.factor, given, rest, deviation)
+        mean = np.take(theta.mean, rest, axis=1) + shift
+        return self._point(mean, factor, self._structure.log_det(factor, len(rest)))
+
+    def log_terms(self, log_weights, theta):
+        whiten, axes = self._structure.whiten, np.eye(theta.mean.shape[1])
+        columns = [whiten(theta.factor, np.broadcast_to(axis, theta.mean.shape)) for axis in axes]
+        factor = np.stack(columns, axis=2)
+        precision = np.swapaxes(factor, 1, 2) @ factor
+        return QuadraticTerms(precision, c=log_weights + theta.offset, centers=theta.mean)
 
     def n_parameters(self, n_features, n_components):
         return n_components * n_features + self._structure.n_parameters(n_features, n_components)

@@ -9,6 +9,7 @@ from skem._compat import Interval, check_numbers
 from skem.exceptions import DegenerateComponentWarning, warn
 from skem.families.base import Family, Parameters, SuffStats
 from skem.families.counts import check_counts
+from skem.families.margins import take_columns
 
 # The smallest rate, relative to the column's mean: a component that saw no count keeps a finite log rate.
 RATE_FLOOR = 1e-12
@@ -126,6 +127,12 @@ class Poisson(Family):
 
     def sample(self, theta, counts, rng):
         return rng.poisson(np.repeat(theta.rate, counts, axis=0)).astype(np.float64)
+
+    def marginal(self, theta, columns, rest):
+        return take_columns(theta, columns)
+
+    def conditional(self, theta, given, rest, values):
+        return take_columns(theta, rest)
 
     def n_parameters(self, n_features, n_components):
         return n_features * n_components

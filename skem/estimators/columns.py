@@ -1,0 +1,60 @@
+"""Columns of a fitted estimator, by position or by name."""
+
+import numbers
+
+
+def column_positions(estimator, columns):
+    """Positions of columns, each named once.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted; knows its number of features, and their names if it was given any.
+    columns : int, str or sequence of these
+        Positions, from the end where negative, or names.
+
+    Returns
+    -------
+    positions : list of int
+
+    Raises
+    ------
+    ValueError
+        Where a column is not there or comes twice.
+    """
+    names = list(getattr(estimator, "feature_names_in_", ()))
+    d = estimator.n_features_in_
+    if isinstance(columns, str | numbers.Integral):
+        columns = [columns]
+    positions: list[int] = []
+    for column in columns:
+        if isinstance(column, str):
+            if column not in names:
+                raise ValueError(f"columns: the mixture was fitted without a column {column!r}; it knows {names}")
+            position = names.index(column)
+        elif isinstance(column, numbers.Integral):
+            position = int(column)
+        else:
+            raise ValueError(f"columns: {column!r} is neither a position nor a name")
+        if not -d <= position < d:
+            raise ValueError(f"columns: there is no column {column}; the mixture has {d} features")
+        if position % d in positions:
+            raise ValueError(f"columns: column {column} comes twice")
+        positions.append(position % d)
+    return positions
+
+
+def column_names(estimator, positions):
+    """Names of columns, "feature 0" and the like where they have none.
+
+    Parameters
+    ----------
+    estimator : estimator
+    positions : list of int
+
+    Returns
+    -------
+    names : list of str
+    """
+    names = getattr(estimator, "feature_names_in_", None)
+    return [f"feature {position}" if names is None else names[position] for position in positions]
