@@ -5,13 +5,14 @@ writing a row twice instead of giving it weight 2 changes anything.
 """
 
 import numbers
+from typing import NamedTuple
 
 import numpy as np
 
 from skem._compat import check_numbers
 from skem._kernels.nearest import assign_nearest
 from skem._kernels.seeding import kmeans_plusplus
-from skem.summary import subsample
+from skem.summary import CanonicalRows, subsample
 from skem.weights import safe_log
 
 INITS = ("k-means", "k-means++", "random")
@@ -60,6 +61,62 @@ def choose_seeds(Z, weight, n_components, init, rng):
     return np.asarray(kmeans_plusplus(Z, weight, n_components, uniforms, n_trials))
 
 
+class StandardRows(NamedTuple):
+    """Canonical rows, or a subsample of them, in units that make the columns alike.
+
+    Attributes
+    ----------
+    rows : CanonicalRows
+    Z : ndarray of shape (m, d)
+        (x - origin) / (scale * unit), origin and scale being the summary's.
+    unit : ndarray of shape (d,)
+    """
+
+    rows: CanonicalRows
+    Z: np.ndarray
+    unit: np.ndarray
+
+    @classmethod
+    def of(cls, source):
+        """Take them from a source."""
+        summary = source.family.summary_
+        unit = np.sqrt(summary.variance)
+        if source.family.equivariance == "scalar":
+            unit = np.full_like(unit, np.sqrt(summary.variance.mean()))
+        # in float precision, for weights and repeated rows to see the same bits: rows between two seeds are common in
+        # rounded data, and rounding must not choose for them
+        unit = unit.astype(np.float32).astype(np.float64)
+        rows = subsample(source.X, source.weight)
+        Z = np.ascontiguousarray(summary.to_internal(source.X[rows.index], copy=False))
+        Z /= unit
+        return cls(rows, Z, unit)
+
+
+def find_centers(Z, weight, n_components, init, rng, max_iter=LLOYD_ITERATIONS):
+    """Seeds, moved by k-means where `init` says so.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (m, d)
+        Canonical rows in units that make the columns alike.
+    weight : ndarray of shape (m,)
+    n_components : int
+    init : {"k-means", "k-means++", "random"}
+    rng : numpy.random.Generator
+    max_iter : int, default=20
+        Lloyd iterations at most.
+
+    Returns
+    -------
+    centers : ndarray of shape (n_components, d)
+    """
+    centers = Z[choose_seeds(Z, weight, n_components, init, rng)]
+    if init == "k-means":
+        unit = np.ones(Z.shape[1])
+        centers = lloyd(Z, weight, centers, np.zeros_like(unit), unit, max_iter)[0]
+    return centers
+
+
 def seed_labels(source, n_components, init, rng):
     """Labels of every row by the nearest seed, or by k-means from the seeds.
 
@@ -74,19 +131,9 @@ def seed_labels(source, n_components, init, rng):
     -------
     labels : int32 ndarray of shape (n,)
     """
+    rows, Z, unit = StandardRows.of(source)
+    centers = find_centers(Z, rows.weight, n_components, init, rng)
     summary = source.family.summary_
-    unit = np.sqrt(summary.variance)
-    if source.family.equivariance == "scalar":
-        unit = np.full_like(unit, np.sqrt(summary.variance.mean()))
-    # in float precision, for weights and repeated rows to see the same bits: rows between two seeds are common in
-    # rounded data, and rounding must not choose for them
-    unit = unit.astype(np.float32).astype(np.float64)
-    rows = subsample(source.X, source.weight)
-    Z = np.ascontiguousarray(summary.to_internal(source.X[rows.index], copy=False))
-    Z /= unit
-    centers = Z[choose_seeds(Z, rows.weight, n_components, init, rng)]
-    if init == "k-means":
-        centers = lloyd(Z, rows.weight, centers, np.zeros_like(unit), np.ones_like(unit), LLOYD_ITERATIONS)[0]
     return lloyd(source.X, None, centers, summary.origin, summary.scale * unit, 0)[1]
 
 

@@ -34,6 +34,7 @@ from skem.families import Gaussian
 from skem.families.base import Family
 from skem.inference.base import Model
 from skem.inference.online import Seen
+from skem.portfolio import Portfolio
 from skem.starts import INITS, is_given, start, theta_from_parameters
 from skem.summary import summarize
 from skem.truncated import TruncatedSource
@@ -62,7 +63,7 @@ class BaseMixture(
         "n_components": [Interval(numbers.Integral, 1, None, closed="left")],
         "family": [Family, None],
         "n_init": [Interval(numbers.Integral, 1, None, closed="left")],
-        "init": [StrOptions(set(INITS)), "array-like", dict],
+        "init": [StrOptions({"portfolio", *INITS}), "array-like", dict],
         "tol": [Interval(numbers.Real, 0, None, closed="left")],
         "max_iter": [Interval(numbers.Integral, 0, None, closed="left")],
         "warm_start": ["boolean"],
@@ -230,20 +231,29 @@ class BaseMixture(
 
     def _infer(self, model, source, algorithm, rngs, warm, monitor):
         """Run the algorithm from every start; the best `Fit`, whose state may have another number of components."""
-        best = None
-        for run, rng in enumerate(rngs):
-            report = monitor.begin(run)
-            if warm:
-                given = self._warm_pass(source, algorithm)
-            else:
-                given = start(source, model.n_components, self.init, rng, algorithm.assign)
-            fit = algorithm.run(model, source, self._order_start(algorithm, model, given), report)
-            # runs that end alike may differ by rounding, which must not choose between their orders of components
-            if best is None or fit.objective - best.objective > 1e-12 * abs(best.objective):
-                best = fit
-            if monitor.end(fit):
-                break
-        return best
+        portfolio = Portfolio(algorithm, model, lambda own, given: self._order_start(algorithm, own, given))
+        for rng in rngs:
+            for name, n_starts, given in self._starts(portfolio, source, rng, warm):
+                report = monitor.begin(portfolio.n_runs)
+                fit = algorithm.run(model, source, portfolio.begin(model, given), report)
+                portfolio.add(name, fit, n_starts)
+                if monitor.end(fit):
+                    return portfolio.best()
+        return portfolio.best()
+
+    def _starts(self, portfolio, source, rng, warm):
+        """Name, number of raced starts behind it and statistics of each start that a run is to go on from."""
+        algorithm = portfolio.algorithm
+        if warm:
+            yield "warm start", None, self._warm_pass(source, algorithm)
+        elif rng is None or self.init != "portfolio":
+            given = start(source, portfolio.model.n_components, self.init, rng, algorithm.assign)
+            yield "given" if rng is None else self.init, None, given
+        else:
+            for entry in portfolio.race(source, rng):
+                state = entry.fit.state
+                given = source.run(state.log_weights, state.theta, assign=algorithm.assign)
+                yield entry.name, entry.n_starts, given
 
     def _warm_pass(self, source, algorithm):
         """Statistics under the mixture fitted before, read in the new data's coordinates."""
@@ -294,6 +304,8 @@ class BaseMixture(
         self.n_iter_ = fit.n_iter
         self.converged_ = fit.converged
         self.degenerate_ = bool(flat.any())
+        if fit.start is not None:
+            self.start_, self.n_starts_, self.n_starts_reached_ = fit.start
         self._publish_more(model, state, fit, occupied)
 
     def _publish_parameters(self, model, state, order, seen):

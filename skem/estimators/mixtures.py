@@ -27,8 +27,9 @@ class EMMixture(OnlineMixin, BaseMixture):
         ``family__covariance_type``.
     n_init : int, default=1
         Number of starts; the best objective is kept.
-    init : {"k-means", "k-means++", "random"}, array-like or dict, default="k-means"
-        How a run starts: by name; from labels of shape (n_samples,), -1 where unknown; from responsibilities of shape
+    init : {"portfolio", "k-means", "k-means++", "random"}, array-like or dict, default="k-means"
+        How a run starts: by name, "portfolio" being a race between starts of all kinds, of which the best few are run
+        to their end; from labels of shape (n_samples,), -1 where unknown; from responsibilities of shape
         (n_samples, n_components); or from parameters, ``{"weights": ..., "means": ..., "covariances": ...}``.
     n_active : int, default=None
         Components that the responsibilities of a row may spread over; None means all. For hundreds of components and
@@ -60,6 +61,10 @@ class EMMixture(OnlineMixin, BaseMixture):
         Log-likelihood per unit of weight.
     lower_bounds_ : ndarray of shape (`n_iter_` + 1,)
         The same after each pass.
+    start_ : str
+        Kind of the start that won: "k-means", "hierarchical", "projection" and the like, "given" or "warm start".
+    n_starts_, n_starts_reached_ : int
+        Starts tried, and how many of them are known to lead to the objective of the one that won.
     degenerate_ : bool
         Whether a component's data are flat, so that the constraint binds.
     converged_ : bool

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from skem._kernels.parts import Linear
+from skem.families.merging import merge_groups
 from skem.suffstats import Parameters, SuffStats
 
 
@@ -158,6 +159,26 @@ class Family(BaseEstimator):
         flags : bool ndarray of shape (n_components,)
         """
         return np.zeros(stats.n_components, dtype=bool)
+
+    #: mass up to which a component counts as degenerate, too: its likelihood says more of the rows than of a cluster
+    least_mass = 0.0
+
+    def agglomerate(self, stats, n_left):
+        """Merge groups of rows, the pair first that loses the least of the largest likelihood.
+
+        Parameters
+        ----------
+        stats : SuffStats
+            Of the groups, each with mass.
+        n_left : int
+            How many groups to leave.
+
+        Returns
+        -------
+        labels : int32 ndarray of shape (n_groups,)
+            From 0 to n_left - 1, numbered by their first groups.
+        """
+        return merge_groups(self, stats, n_left)
 
     #: the public parameter of shape (n_components, n_features), as `parameters` takes it
     location: str | None = None

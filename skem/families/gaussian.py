@@ -7,6 +7,7 @@ from scipy.special import gammaln
 from sklearn.base import clone
 
 from skem._compat import Interval, StrOptions, check_numbers
+from skem._kernels.agglomerate import Groups
 from skem._kernels.gaussian import MaximumLikelihood, moments, natural
 from skem._kernels.parts import Centred, Linear
 from skem.families.base import Family, Parameters
@@ -26,6 +27,8 @@ LINEAR_COLUMNS = 32
 GATHER_COLUMNS = 4
 # An update of more operations than this would keep a signal waiting; the Python around it no longer counts.
 STEP_FLOPS = 1e8
+# Spread of the pseudo-row that each of the groups to be merged has besides its own rows, in variances of the data.
+MERGING_RIDGE = 0.05
 
 
 class Gaussian(Family):
@@ -387,3 +390,20 @@ class Gaussian(Family):
         covariance = self._structure.ratio(stats.scatter, mass)
         flags = self._structure.constrain(covariance, self.summary_.variance)[2]
         return np.broadcast_to(flags, (stats.n_components,)) & (stats.kappa > 0)
+
+    @property
+    def least_mass(self):  # type: ignore[override] # as many rows as columns, where the base needs none
+        """Mass up to which a component counts as degenerate."""
+        return float(self.summary_.n_features)
+
+    def agglomerate(self, stats, n_left):
+        structure, summary = self._structure, self.summary_
+        ridge, scatter = summary.variance, stats.scatter
+        if structure.collect == "full":
+            # the variance for the sake of columns that say nothing of their own
+            ridge = summary.covariance + 1e-6 * np.diag(ridge)
+        elif structure.isotropic:
+            ridge = ridge.sum()
+        if structure.merging == "tied" and ridge.ndim == 1:
+            ridge, scatter = np.diag(ridge), np.diag(scatter)
+        return Groups(structure.merging, stats.kappa, stats.mean, scatter, MERGING_RIDGE * ridge).merge(n_left)

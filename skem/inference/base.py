@@ -97,6 +97,8 @@ class Fit(NamedTuple):
     n_iter : int
     converged : bool
     labels : int32 ndarray of shape (n,)
+    start : StartRecord or None, default=None
+        How the run came about, where anybody has kept a record.
     """
 
     state: State
@@ -105,6 +107,7 @@ class Fit(NamedTuple):
     n_iter: int
     converged: bool
     labels: np.ndarray | None
+    start: Any = None
 
 
 def update_mle(model, stats, n_k, theta=None, rng=None):

@@ -12,6 +12,7 @@ class Diag(Full):
     """One variance a column and component: VVI."""
 
     name = "diag"
+    merging = "diag"
     collapsed_kind: str | None = "diag"
     feature_map = "x_squares"
     collect = "diag"
@@ -89,6 +90,7 @@ class TiedDiag(Shared, Diag):
     """One variance a column for all components: EEI."""
 
     name = "EEI"
+    merging = "tied"
     collapsed_kind = None
 
     def shape(self, n_components, d):
@@ -127,6 +129,7 @@ class Spherical(Diag):
     """One variance a component: VII."""
 
     name = "spherical"
+    merging = "spherical"
     collapsed_kind = "spherical"
     feature_map = "x_norm"
     isotropic = True
@@ -195,6 +198,7 @@ class Sphere(Shared, Spherical):
     """One variance for all components and columns: EII."""
 
     name = "EII"
+    merging = "ward"
     collapsed_kind = "EII"
 
     def shape(self, n_components, d):

@@ -17,6 +17,8 @@ class Full:
 
     #: name in the kernels
     name = "full"
+    #: criterion by which groups of rows are merged, see `skem._kernels.agglomerate.Groups`
+    merging = "full"
     #: kind of the sequential sweep in `skem._kernels.collapsed`, or None
     collapsed_kind: str | None = "full"
     #: features of the linear pass
@@ -164,6 +166,7 @@ class Tied(Shared, Full):
     """One covariance matrix for all components: EEE."""
 
     name = "tied"
+    merging = "tied"
     collapsed_kind = "tied"
     feature_map = "x"
 

@@ -1,0 +1,68 @@
+"""The portfolio of starts: what a race keeps, what it reports, and what it must not depend on."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+
+from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
+from skem.families import Gaussian, Poisson
+
+GENERAL = [EMMixture, MAPMixture, VariationalMixture, BayesianKMeans, ICMMixture]
+X_IRIS = load_iris().data
+
+
+@pytest.mark.parametrize("cls", GENERAL)
+def test_order_and_repetition_of_rows_change_nothing(cls):
+    rng = np.random.default_rng(0)
+    weight = rng.integers(0, 3, 150)
+    order = rng.permutation(weight.sum())
+    one = cls(3, init="portfolio", random_state=0).fit(X_IRIS, sample_weight=weight)
+    other = cls(3, init="portfolio", random_state=0).fit(np.repeat(X_IRIS, weight, axis=0)[order])
+    assert other.lower_bound_ == pytest.approx(one.lower_bound_, rel=1e-9)
+    np.testing.assert_array_equal(np.repeat(one.labels_, weight)[order], other.labels_)
+    assert other.start_ == one.start_
+    assert (other.n_starts_, other.n_starts_reached_) == (one.n_starts_, one.n_starts_reached_)
+
+
+@pytest.mark.parametrize("cls", GENERAL)
+def test_record_of_starts(cls):
+    mixture = cls(2, init="portfolio", random_state=0).fit(X_IRIS)
+    assert mixture.start_ in ("k-means", "hierarchical", "random", "projection")
+    assert 1 <= mixture.n_starts_reached_ <= mixture.n_starts_
+    twice = cls(2, init="portfolio", n_init=2, random_state=0).fit(X_IRIS)
+    assert twice.n_starts_ == 2 * mixture.n_starts_
+    assert twice.lower_bound_ >= mixture.lower_bound_
+    named = cls(2, init="random", n_init=4, random_state=0).fit(X_IRIS)
+    assert (named.start_, named.n_starts_) == ("random", 4)
+    given = cls(2, init=np.arange(150) // 50 // 2).fit(X_IRIS)
+    assert (given.start_, given.n_starts_, given.n_starts_reached_) == ("given", 1, 1)
+
+
+def test_a_spike_is_no_result():
+    # three equal rows: maximum likelihood alone would put a component there
+    X = np.concatenate([np.random.default_rng(0).standard_normal((60, 1)), np.full((3, 1), 0.3)])
+    labels = (np.arange(63) >= 60).astype(int)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        spike = EMMixture(2, init=labels).fit(X)
+    mixture = EMMixture(2, init="portfolio", random_state=0).fit(X)
+    assert spike.degenerate_
+    assert not mixture.degenerate_
+    assert mixture.lower_bound_ < spike.lower_bound_
+
+
+def test_counts():
+    X = np.random.default_rng(0).poisson(np.repeat([[1.0, 8.0], [6.0, 2.0], [12.0, 12.0]], 30, axis=0)).astype(float)
+    mixture = EMMixture(3, family=Poisson(), init="portfolio", random_state=0).fit(X)
+    best = EMMixture(3, family=Poisson(), n_init=20, random_state=0).fit(X)
+    assert mixture.lower_bound_ == pytest.approx(best.lower_bound_, abs=1e-6)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical", "EII", "EEI"])
+def test_more_rows_than_a_subsample_holds(covariance_type):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20_000, 2)) + 8 * rng.integers(0, 2, (20_000, 2))
+    mixture = EMMixture(4, family=Gaussian(covariance_type), init="portfolio", random_state=0).fit(X)
+    assert np.sort(mixture.weights_) == pytest.approx(np.full(4, 0.25), abs=0.02)
