@@ -162,6 +162,19 @@ def validate_rows(estimator, X, **params):
     return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
 
 
+def validate_columns(estimator, X, reset):
+    """Learn number and names of the columns of X, or hold them against those of the fit, whatever X holds.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+    X : array-like or data frame of shape (n_samples, n_features)
+    reset : bool
+        Whether to learn.
+    """
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+
+
 def check_sample_weight(sample_weight, X):
     """Validate weights: one a row, finite and >= 0, not all zero.
 
@@ -291,6 +304,7 @@ __all__ = [
     "check_sample_weight",
     "single_blas_thread",
     "unchanged_on_failure",
+    "validate_columns",
     "validate_parameters",
     "validate_rows",
     "with_callbacks",

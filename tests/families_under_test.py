@@ -12,10 +12,11 @@ from scipy.special import digamma, gammaln, multigammaln
 from toy_family import Rayleigh, RayleighByDensity
 
 from skem.engine import Source
-from skem.families import Bernoulli, Family, Gaussian, Multinomial, Poisson
+from skem.families import Bernoulli, Categorical, Family, Gaussian, Multinomial, Poisson
 from skem.summary import summarize
 
 LOG_2PI = np.log(2.0 * np.pi)
+N_LEVELS = 3
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -42,6 +43,11 @@ def document_rows(rng, n, d):
 
 def binary_rows(rng, n, d):
     return (rng.random((n, d)) < rng.uniform(0.1, 0.9, size=(2, d))[rng.integers(2, size=n)]).astype(float)
+
+
+def level_rows(rng, n, d):
+    shares = rng.dirichlet(np.ones(N_LEVELS), size=(2, d))[rng.integers(2, size=n)]
+    return (shares.cumsum(axis=2) < rng.random((n, d, 1))).sum(axis=2).astype(float)
 
 
 def rayleigh_rows(rng, n, d):
@@ -85,18 +91,22 @@ def gamma_log_prior(a, b, rate):
 
 
 #: families of discrete outcomes with Dirichlet priors
-DIRICHLET = ("multinomial", "bernoulli")
+DIRICHLET = ("multinomial", "bernoulli", "categorical")
 
 
 def groups(name, values):
     """Outcomes (K, m) of a family in DIRICHLET as (K, n_groups, n_outcomes)."""
     if name == "multinomial":
         return values[:, None, :]
+    if name == "categorical":
+        return values.reshape(len(values), -1, N_LEVELS)
     return np.stack(np.split(values, 2, axis=1), axis=2)
 
 
 def outcomes(name, X):
     """How often each row of internal coordinates has each outcome: (n, n_groups, n_outcomes)."""
+    if name == "categorical":
+        return groups(name, (X[:, :, None] == np.arange(N_LEVELS * X.shape[1])).any(axis=1).astype(float))
     return X[:, None, :] if name == "multinomial" else np.stack([X, 1.0 - X], axis=2)
 
 
@@ -228,6 +238,18 @@ CASES = [
         lambda post, X: sps.betabinom.logpmf(X[:, None], 1, *np.split(post.total, 2, axis=1)).sum(axis=2),
         lambda prior, theta: dirichlet_log_prior("bernoulli", prior.total, theta.probability),
         lambda post, prior: dirichlet_kl("bernoulli", post, prior),
+    ),
+    Case(
+        "categorical", Categorical(concentration_prior=1.5, categories=N_LEVELS), level_rows,
+        lambda theta, X: np.stack(
+            [np.log(np.where(p > 0, p, np.exp(-700)))[X.astype(int)].sum(axis=1) for p in theta.probability], axis=1
+        ),
+        lambda post, X: np.einsum(
+            "ngl,kgl->nk", outcomes("categorical", X),
+            np.log(groups("categorical", post.total) / groups("categorical", post.total).sum(axis=2, keepdims=True)),
+        ),
+        lambda prior, theta: dirichlet_log_prior("categorical", prior.total, theta.probability),
+        lambda post, prior: dirichlet_kl("categorical", post, prior),
     ),
     rayleigh_case("toy", Rayleigh()),
     rayleigh_case("toy_by_density", RayleighByDensity()),

@@ -6,7 +6,9 @@ from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 
 cimport skem._kernels._tiles as tl
-from skem._kernels._job cimport DIAG, DRAW, FULL, HARD, LINEAR, SOFT, WIDE, Buffers, Collector, Features, Job, Scorer
+from skem._kernels._job cimport (
+    DIAG, DRAW, FULL, GATHER, HARD, LINEAR, SOFT, WIDE, Buffers, Collector, Features, Job, Scorer, lanes_of,
+)
 
 
 cdef inline void load(
@@ -124,11 +126,11 @@ cdef inline void assign_hard(Job *job, Buffers *buf, Py_ssize_t row, int rows) n
         if job.weight == NULL:
             n_k[k * W] += buf.start[k + 1]
         buf.start[k + 1] += buf.start[k]
-    if job.one_hot:
+    if job.hard_resp:
         memset(s, 0, <size_t> job.KP * B * sizeof(double))
     for n in range(rows):
         k = <int> buf.index[n]
-        if job.one_hot:
+        if job.hard_resp:
             s[<size_t> k * B + n] = buf.w[n]
         if job.weight != NULL:
             n_k[k * W] += buf.w[n]
@@ -194,6 +196,22 @@ cdef inline int gather_members(
     return count
 
 
+cdef inline void collect_codes(
+    Job *job, Buffers *buf,
+    const int32_t *codes,      # IN  (B, d)
+    int d, int rows,
+    double *table,             # IN OUT (m, KW)
+) noexcept nogil:
+    cdef int n, j, k, KW = lanes_of(job.KP, job.tiles.width)
+    if job.assign != HARD:
+        job.tiles.gather_sums(codes, d, buf.s, job.KP, table, job.B, buf.z)
+        return
+    for n in range(rows):
+        k = <int> buf.index[n]
+        for j in range(d):
+            table[<size_t> codes[n * d + j] * KW + k] += buf.w[n]
+
+
 cdef inline void collect(Job *job, Buffers *buf, Collector *c, int rows) noexcept nogil:
     cdef int B = job.B, W = job.tiles.width, K = job.K, k, j, t, count, padded
     cdef const double *x
@@ -204,6 +222,9 @@ cdef inline void collect(Job *job, Buffers *buf, Collector *c, int rows) noexcep
     cdef double *table = buf.table + c.table
     cdef double *at
     cdef int *members
+    if c.kind == GATHER:
+        collect_codes(job, buf, <const int32_t *> (buf.features + job.features[c.features].at * B), c.d, rows, table)
+        return
     if c.kind == LINEAR:
         f = buf.x + <size_t> c.column * B
         if job.features[c.features].map != tl.MAP_IDENTITY:
@@ -262,10 +283,12 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
         buf.w[n] = 0.0 if n >= rows else (1.0 if job.weight == NULL else job.weight[row + n])
     for i in range(job.n_features):
         fm = &job.features[i]
-        if fm.map != tl.MAP_IDENTITY:
+        if fm.map == tl.MAP_ONE_HOT:
+            job.tiles.read_codes(buf.x + <size_t> fm.column * B, fm.d, fm.m, <int32_t *> (buf.features + fm.at * B), B)
+        elif fm.map != tl.MAP_IDENTITY:
             job.tiles.features(fm.map, buf.x + <size_t> fm.column * B, fm.d, buf.features + fm.at * B, B)
     start = NULL
-    if job.n_scorers > 0 and job.scorers[0].kind == LINEAR and job.log_prior == NULL and job.codes == NULL:
+    if job.n_scorers > 0 and job.scorers[0].kind in (LINEAR, GATHER) and job.log_prior == NULL and job.codes == NULL:
         start = job.log_weights
     elif not job.given:
         start_scores(job, buf, row, rows)
@@ -277,6 +300,10 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
             if fm.map != tl.MAP_IDENTITY:
                 f = buf.features + fm.at * B
             job.tiles.linear_scores(f, fm.m, sc.factor, job.KP, start if i == 0 else NULL, buf.s, B)
+        elif sc.kind == GATHER:
+            fm = &job.features[sc.features]
+            job.tiles.gather_scores(<const int32_t *> (buf.features + fm.at * B), fm.d, sc.factor, job.KP,
+                                    start if i == 0 else NULL, buf.s, B, buf.z)
         elif sc.kind == FULL:
             job.tiles.full_scores(buf.x + <size_t> sc.column * B, sc.d, sc.mean, sc.factor, sc.stride, job.K,
                                   buf.s, B, buf.z)
@@ -326,6 +353,11 @@ cdef inline void flush(Job *job, Buffers *buf) noexcept nogil:
         for k in range(job.K):
             out = buf.sums + c.sums + k * c.sums_k
             t = buf.table + c.table + k * c.table_k
+            if c.kind == GATHER:
+                t = buf.table + c.table + k
+                for j in range(job.features[c.features].m):
+                    out[j] = t[<size_t> j * lanes_of(job.KP, W)]
+                continue
             if c.kind == LINEAR:
                 t = buf.table + c.table + (<size_t> (k // 4 * 4) * c.width + 4 * (k % 4)) * W
                 for j in range(c.d):

@@ -16,6 +16,7 @@ cdef enum:
     FULL = 1
     DIAG = 2
     WIDE = 3              # full scatter with the columns in vector lanes
+    GATHER = 4            # linear in features that are one-hot
     WIDE_FROM = 32        # ... from this many columns
 
 cdef struct Features:
@@ -25,7 +26,7 @@ cdef struct Features:
 cdef struct Scorer:
     int kind, features, column, d
     const double *mean
-    const double *factor           # packed weights, packed triangles or (K, d)
+    const double *factor           # packed weights, (m, KW) for GATHER, packed triangles or (K, d)
     size_t stride
 
 cdef struct Collector:
@@ -39,7 +40,7 @@ cdef struct Job:
     Py_ssize_t n, chunk_rows, last_chunk
     int d, K, KP, B, assign, is_float, n_features, n_scorers, n_collectors, wide
     int given                      # whether `codes` are the labels of a hard pass that scores nothing
-    int one_hot                    # whether a hard pass must write its responsibilities
+    int hard_resp                  # whether a hard pass must write its responsibilities
     const char *x
     Py_ssize_t row_stride, column_stride
     const double *origin
@@ -86,6 +87,11 @@ cdef struct Buffers:
 cdef inline int pad_components(int n) noexcept nogil:
     """Components that a tile works on: `n` or a few more, whose scores nobody reads."""
     return (n + 3) // 4 * 4
+
+
+cdef inline int lanes_of(int n, int width) noexcept nogil:
+    """Components side by side in whole vectors."""
+    return (n + width - 1) // width * width
 
 
 cdef inline void pack_weights(

@@ -18,7 +18,7 @@ cdef extern from "row_sets.h" nogil:
                          int count, double *sums) noexcept nogil
         void (*add_full)(const double *x, int d, int D, const double *mean, const double *r, int stride,
                          const int32_t *set, int count, double *sums, double *z) noexcept nogil
-        void (*row_features)(int map, const double *x, int d, double *t) noexcept nogil
+        void (*row_features)(int map, const double *x, int d, int m, double *t) noexcept nogil
         void (*scan)(const float *t, int m, const float *packed, const float *offset, int first, int K, int rows,
                      const int32_t *sets, int count, float *kept, int32_t *found, int32_t *slot,
                      float *bound) noexcept nogil

@@ -1,11 +1,14 @@
 """Declarations of the vector micro-kernels (dispatch.h, tiles.h)."""
 
+from libc.stdint cimport int32_t
+
 cdef extern from "dispatch.h" nogil:
     enum:
         MAP_IDENTITY
         MAP_SQUARES
         MAP_NORM
         MAP_PAIRS
+        MAP_ONE_HOT
 
     ctypedef struct tile_set:
         int width
@@ -27,6 +30,11 @@ cdef extern from "dispatch.h" nogil:
         void (*wide_sums)(const double *x, int rows, const int *members, int count, int D, const double *m,
                           const double *root, double *y, double *first, double *second) noexcept nogil
         void (*features)(int map, const double *X, int d, double *F, int B) noexcept nogil
+        void (*read_codes)(const double *X, int d, int m, int32_t *codes, int B) noexcept nogil
+        void (*gather_scores)(const int32_t *codes, int d, const double *packed, int K, const double *start,
+                              double *S, int B, double *z) noexcept nogil
+        void (*gather_sums)(const int32_t *codes, int d, const double *R, int K, double *table, int B,
+                            double *z) noexcept nogil
         double (*lane_sum)(const double *p) noexcept nogil
 
     const tile_set *select_tiles()

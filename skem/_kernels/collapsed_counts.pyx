@@ -8,7 +8,7 @@ import numpy as np
 
 from skem._kernels.moves import pack, unpack
 
-from libc.math cimport fmax, log, log1p
+from libc.math cimport fmax, fmin, log, log1p
 from libc.stdint cimport uint8_t
 
 cimport skem._kernels._panels as pn
@@ -276,4 +276,94 @@ cdef class BernoulliMoves(Moves):
         self._score[own] = score
 
 
-KINDS = {"poisson": PoissonMoves, "multinomial": MultinomialMoves, "bernoulli": BernoulliMoves}
+cdef class CategoricalMoves(Moves):
+    """Posteriors of components of independent categorical columns.
+
+    Rows hold codes: where among all outcomes that of each column stands.
+
+    Parameters
+    ----------
+    kind : {"categorical"}
+    posterior : dict of ndarray
+        `total` (K, m), the Dirichlet parameters of all columns' outcomes, and `n` (K, d), their sums a column.
+    n_k : ndarray of shape (K,)
+    alpha : ndarray of shape (K,) or float
+    """
+
+    cdef Py_ssize_t _m
+    cdef double[::1] _total          # panels of m
+    cdef double[::1] _n              # panels of d
+    cdef double[:, ::1] _slope       # (N_SLOTS, panels of m) what an outcome scores
+
+    def __init__(self, str kind, posterior, n_k, alpha):
+        n, total = _positive(posterior, ["n", "total"])
+        self._set_up(kind, n.shape[0], n.shape[1], n_k, alpha)
+        self._m = total.shape[1]
+        self._total = pack(total, self._n_panels, 1.0)
+        self._n = pack(n, self._n_panels, 1.0)
+        self._slope = np.zeros((N_SLOTS, self._n_panels * LANES * self._m))
+
+    @property
+    def posterior(self):
+        """The posterior as a dict of new arrays, in the names and shapes of the constructor."""
+        n = unpack(self._n, self.n_components, self.n_features)
+        return {"n": n, "total": unpack(self._total, self.n_components, self._m)}
+
+    cdef Py_ssize_t _work_of_row(self):
+        return 20 * (self._m + self.n_features) + 40
+
+    cdef Py_ssize_t _code(self, double x) noexcept nogil:
+        """The outcome that a code names, held within all there are, for it becomes an address."""
+        return <Py_ssize_t> fmin(fmax(x, 0), self._m - 1)
+
+    cdef void _fill(self, Py_ssize_t slot, Py_ssize_t k, double w) noexcept nogil:
+        cdef Py_ssize_t i, at = k // LANES * self.n_features * LANES + k % LANES
+        cdef double term = pn.log_rising(self._n_k[k] + self._alpha[k], w)
+        for i in range(self.n_features):
+            term -= pn.log_rising(self._n[at + i * LANES], w)
+        self._term[slot, k] = term
+        at = k // LANES * self._m * LANES + k % LANES
+        for i in range(self._m):
+            self._slope[slot, at + i * LANES] = pn.log_rising(self._total[at + i * LANES], w)
+
+    cdef void _change(self, Py_ssize_t k, Row *row, double w, bint observe) noexcept nogil:
+        cdef Py_ssize_t i
+        cdef double *n = &self._n[k // LANES * self.n_features * LANES + k % LANES]
+        cdef double *total = &self._total[k // LANES * self._m * LANES + k % LANES]
+        cdef double *at
+        for i in range(self.n_features):
+            at = total + self._code(row.x[i]) * LANES
+            at[0] = at[0] + w if observe else self._less(at[0], w)
+            n[i * LANES] = n[i * LANES] + w if observe else self._less(n[i * LANES], w)
+
+    cdef void _score_all(self, Row *row, double w, Py_ssize_t own) noexcept nogil:
+        cdef Py_ssize_t slot = self._prepare(w), panel, k, i, t
+        cdef const double *slope
+        cdef const double *n
+        cdef const double *total
+        cdef double score
+        for panel in range(self._n_panels):
+            k = panel * LANES
+            for t in range(LANES):
+                self._growth[k + t] = 0
+            for i in range(self.n_features):
+                slope = &self._slope[slot, (k * self._m + self._code(row.x[i]) * LANES)]
+                for t in range(LANES):
+                    self._growth[k + t] += slope[t]
+        for k in range(self.n_components):
+            self._score[k] = self._term[slot, k] + self._growth[k]
+        if own < 0:
+            return
+        n = &self._n[own // LANES * self.n_features * LANES + own % LANES]
+        total = &self._total[own // LANES * self._m * LANES + own % LANES]
+        score = pn.log_rising(fmax(self._n_k[own] - w, 0) + self._alpha[own], w)
+        for i in range(self.n_features):
+            score += pn.log_rising(pn.left(total[self._code(row.x[i]) * LANES], w), w)
+            score -= pn.log_rising(pn.left(n[i * LANES], w), w)
+        self._score[own] = score
+
+
+KINDS = {
+    "poisson": PoissonMoves, "multinomial": MultinomialMoves, "bernoulli": BernoulliMoves,
+    "categorical": CategoricalMoves,
+}

@@ -9,7 +9,7 @@
 
 #include "tickets.h"
 
-enum { MAP_IDENTITY, MAP_SQUARES, MAP_NORM, MAP_PAIRS };
+enum { MAP_IDENTITY, MAP_SQUARES, MAP_NORM, MAP_PAIRS, MAP_ONE_HOT };
 
 typedef struct {
     int width;
@@ -27,6 +27,10 @@ typedef struct {
     void (*wide_sums)(const double *x, int rows, const int *members, int count, int D, const double *m,
                       const double *root, double *y, double *first, double *second);
     void (*features)(int map, const double *X, int d, double *F, int B);
+    void (*read_codes)(const double *X, int d, int m, int32_t *codes, int B);
+    void (*gather_scores)(const int32_t *codes, int d, const double *packed, int K, const double *start, double *S,
+                          int B, double *z);
+    void (*gather_sums)(const int32_t *codes, int d, const double *R, int K, double *table, int B, double *z);
     double (*lane_sum)(const double *p);
 } tile_set;
 

@@ -10,20 +10,23 @@ class Linear(NamedTuple):
 
     Attributes
     ----------
-    feature_map : {"x", "x_squares", "x_norm", "x_pairs"}
-        [x], [x, x^2], [x, |x|^2], or [x, x_i x_j for j <= i].
+    feature_map : {"x", "x_squares", "x_norm", "x_pairs", "one_hot"}
+        [x], [x, x^2], [x, |x|^2], [x, x_i x_j for j <= i], or n_codes zeros but for a one at each place that x names.
     weights : ndarray of shape (n_components, n_features_of_T)
     offset : ndarray of shape (n_components,)
         Weights and offsets may be left out where the part only collects.
     shared : Centred or None
         A term of one component that all of them share and that these scores leave out, since it moves no
         responsibility: only densities and the second moments need it, and those are sums over all rows.
+    n_codes : int or None
+        Length of T for "one_hot".
     """
 
     feature_map: str
     weights: np.ndarray | None = None
     offset: np.ndarray | None = None
     shared: "Centred | None" = None
+    n_codes: int | None = None
 
 
 class Centred(NamedTuple):
@@ -44,3 +47,9 @@ class Centred(NamedTuple):
     mean: np.ndarray
     factor: np.ndarray | None = None
     offset: np.ndarray | None = None
+
+
+def n_linear_features(part, d):
+    """Length of T for the d columns of a `Linear` part."""
+    lengths = {"x": d, "x_squares": 2 * d, "x_norm": d + 1, "x_pairs": d + d * (d + 1) // 2, "one_hot": part.n_codes}
+    return lengths[part.feature_map]

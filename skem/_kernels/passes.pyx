@@ -7,6 +7,8 @@ threads by a ticket and committed in their order, so that the sums have the same
 
 import numpy as np
 
+from skem._kernels.parts import n_linear_features
+
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport parallel
 from libc.stdint cimport int32_t
@@ -15,8 +17,8 @@ from libc.string cimport memcpy, memset
 cimport skem._kernels._tiles as tl
 from skem._kernels._block cimport flush, run_block
 from skem._kernels._job cimport (
-    CHUNK_ROWS, DIAG, DRAW, FULL, HARD, LINEAR, MAX_PARTS, SOFT, WIDE, WIDE_FROM,
-    Buffers, Collector, Features, Job, Scorer, allocate_buffers, free_buffers, pack_weights, pad_components,
+    CHUNK_ROWS, DIAG, DRAW, FULL, GATHER, HARD, LINEAR, MAX_PARTS, SOFT, WIDE, WIDE_FROM,
+    Buffers, Collector, Features, Job, Scorer, allocate_buffers, free_buffers, lanes_of, pack_weights, pad_components,
 )
 from skem._kernels._openmp cimport SKEM_OPENMP, omp_get_max_threads, omp_get_num_procs
 
@@ -26,7 +28,10 @@ simd_width = tiles.width
 has_openmp = bool(SKEM_OPENMP)
 
 ASSIGNMENTS = {"soft": SOFT, "hard": HARD, "draw": DRAW, "given": HARD}
-FEATURE_MAPS = {"x": tl.MAP_IDENTITY, "x_squares": tl.MAP_SQUARES, "x_norm": tl.MAP_NORM, "x_pairs": tl.MAP_PAIRS}
+FEATURE_MAPS = {
+    "x": tl.MAP_IDENTITY, "x_squares": tl.MAP_SQUARES, "x_norm": tl.MAP_NORM, "x_pairs": tl.MAP_PAIRS,
+    "one_hot": tl.MAP_ONE_HOT,
+}
 
 _thread_cap = 0
 
@@ -74,9 +79,9 @@ cdef void _worker(Job *job) noexcept nogil:
     free_buffers(&buf)
 
 
-cdef int _feature_index(Job *job, int map, int column, int d) except -1:
+cdef int _feature_index(Job *job, spec, int column, int d) except -1:
     """The block of features (map, columns), shared by the parts that want the same."""
-    cdef int i
+    cdef int i, map = FEATURE_MAPS[spec.feature_map]
     cdef Features *f
     for i in range(job.n_features):
         f = &job.features[i]
@@ -84,10 +89,11 @@ cdef int _feature_index(Job *job, int map, int column, int d) except -1:
             return i
     f = &job.features[job.n_features]
     f.map, f.column, f.d = map, column, d
-    f.m = {tl.MAP_IDENTITY: d, tl.MAP_SQUARES: 2 * d, tl.MAP_NORM: d + 1, tl.MAP_PAIRS: d + d * (d + 1) // 2}[map]
+    f.m = n_linear_features(spec, d)
     f.at = job.feature_rows
     if map != tl.MAP_IDENTITY:
-        job.feature_rows += (f.m + 3) // 4 * 4
+        # of a one-hot map, only the codes are written
+        job.feature_rows += ((d if map == tl.MAP_ONE_HOT else f.m) + 3) // 4 * 4
     job.n_features += 1
     return job.n_features - 1
 
@@ -123,12 +129,19 @@ cdef int _add_scorer(Job *job, spec, int column, int d, list keep) except -1:
     cdef double *packed
     sc.column, sc.d = column, d
     if hasattr(spec, "feature_map"):
-        sc.kind = LINEAR
-        sc.features = _feature_index(job, FEATURE_MAPS[spec.feature_map], column, d)
+        sc.kind = GATHER if spec.feature_map == "one_hot" else LINEAR
+        sc.features = _feature_index(job, spec, column, d)
         if spec.weights.shape != (job.K, job.features[sc.features].m):
             raise ValueError(f"natural parameters have shape {spec.weights.shape}, expected "
                              f"{(job.K, job.features[sc.features].m)}")
         weights = np.ascontiguousarray(spec.weights, dtype=np.float64)
+        if sc.kind == GATHER:
+            job.z_size = max(job.z_size, <size_t> (4 * lanes_of(job.KP, tiles.width)))
+            by_code = np.zeros((weights.shape[1], lanes_of(job.KP, tiles.width)))
+            by_code[:, :job.K] = np.transpose(weights)
+            sc.factor = _own(by_code, keep)
+            job.n_scorers += 1
+            return 0
         packed = _own(None, keep, job.KP * weights.shape[1])
         pack_weights(&weights[0, 0], job.K, weights.shape[1], packed)
         sc.factor = packed
@@ -156,9 +169,19 @@ cdef int _add_collector(Job *job, spec, int column, int d, list keep, list means
     cdef double[:, ::1] mean
     c.column, c.table, c.sums = column, job.table_size, job.sums_size
     if hasattr(spec, "feature_map"):
+        c.features = _feature_index(job, spec, column, d)
+        if spec.feature_map == "one_hot":
+            c.kind = GATHER
+            c.d = d
+            c.sums_k = job.features[c.features].m
+            job.z_size = max(job.z_size, <size_t> (4 * lanes_of(job.KP, tiles.width)))
+            job.table_size += c.sums_k * lanes_of(job.KP, tiles.width)
+            job.sums_size += c.sums_k * job.K
+            job.n_collectors += 1
+            means.append(None)
+            return 0
         c.kind = LINEAR
-        job.one_hot = 1
-        c.features = _feature_index(job, FEATURE_MAPS[spec.feature_map], column, d)
+        job.hard_resp = 1
         c.d = job.features[c.features].m
         c.width = (c.d + 3) // 4 * 4
         c.table_k = c.width * W
@@ -237,11 +260,16 @@ cdef class Prepared:
         work = 20.0 * K
         for spec, column, width in scorers:
             _add_scorer(job, spec, column, width, self.keep)
-            work += 2.0 * K * (spec.weights.shape[1] if hasattr(spec, "feature_map")
+            # of one-hot features, as many count as there are columns
+            work += 2.0 * K * (width if getattr(spec, "feature_map", None) == "one_hot"
+                               else spec.weights.shape[1] if hasattr(spec, "feature_map")
                                else width * (width + 1) / 2 if spec.factor.ndim == 3 else 2 * width)
         for spec, column, width in collectors:
             _add_collector(job, spec, column, width, self.keep, self.means)
-            work += 2.0 * job.collectors[job.n_collectors - 1].sums_k * (K if job.assign != HARD else 1)
+            work += 2.0 * (
+                width if job.collectors[job.n_collectors - 1].kind == GATHER
+                else job.collectors[job.n_collectors - 1].sums_k
+            ) * (K if job.assign != HARD else 1)
         self.sums = total = np.empty(job.sums_size)
         job.total = &total[0]
         if X.dtype == np.float32:

@@ -158,9 +158,14 @@ static void T(add_full)(const double *x, int d, int D, const double *mean, const
 }
 
 /* One row of features; those of "x_pairs" in the order x_i x_j, j <= i. */
-static void T(row_features)(int map, const double *x, int d, double *t)
+static void T(row_features)(int map, const double *x, int d, int m, double *t)
 {
     double norm = 0;
+    if (map == MAP_ONE_HOT) {
+        memset(t, 0, m * sizeof(double));
+        for (int j = 0; j < d; j++) t[x[j] > 0 ? (x[j] < m ? (int)x[j] : m - 1) : 0] = 1.0;
+        return;
+    }
     memcpy(t, x, d * sizeof(double));
     t += d;
     if (map == MAP_SQUARES)

@@ -17,7 +17,8 @@ from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from skem._kernels.passes import max_threads
+from skem._kernels.parts import n_linear_features
+from skem._kernels.passes import FEATURE_MAPS, max_threads
 
 cimport skem._kernels._rows as rw
 cimport skem._kernels._tiles as tl
@@ -34,7 +35,6 @@ cdef enum:
     DIAG = 2
     NONE = 3
 
-FEATURE_MAPS = {"x": tl.MAP_IDENTITY, "x_squares": tl.MAP_SQUARES, "x_norm": tl.MAP_NORM, "x_pairs": tl.MAP_PAIRS}
 
 # components that are scanned side by side
 tile_components = 4 * kernels.width
@@ -137,12 +137,12 @@ cdef void _load(const Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept
             value = (<const float *> job.x)[at] if job.is_float else (<const double *> job.x)[at]
             x[j] = (value - job.origin[j]) * job.inv_scale[j]
         if job.scorer.kind == LINEAR:
-            kernels.row_features(job.scorer.map, x, job.d, buf.t + n * job.scorer.M)
+            kernels.row_features(job.scorer.map, x, job.d, job.scorer.m, buf.t + n * job.scorer.M)
             if job.window:
                 for i in range(job.scorer.m):
                     buf.t32[n * job.scorer.m + i] = <float> buf.t[n * job.scorer.M + i]
         if job.collector.kind == LINEAR:
-            kernels.row_features(job.collector.map, x, job.d, buf.u + n * job.collector.M)
+            kernels.row_features(job.collector.map, x, job.d, job.collector.m, buf.u + n * job.collector.M)
     for n in range(B):
         buf.w[n] = 0.0 if n >= rows else (1.0 if job.weight == NULL else job.weight[row + n])
 
@@ -388,7 +388,7 @@ cdef float *_float_address(array, list keep) except NULL:
 cdef int _read_map(Part *part, spec, int d) except -1:
     part.kind = LINEAR
     part.map = FEATURE_MAPS[spec.feature_map]
-    part.m = {"x": d, "x_squares": 2 * d, "x_norm": d + 1, "x_pairs": d + d * (d + 1) // 2}[spec.feature_map]
+    part.m = n_linear_features(spec, d)
     part.M = (part.m + kernels.width - 1) // kernels.width * kernels.width
     return 0
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import gammaln
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, DensityMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 
 from skem._compat import (
     CallbackSupportMixin,
@@ -18,6 +18,7 @@ from skem._compat import (
     check_sample_weight,
     single_blas_thread,
     unchanged_on_failure,
+    validate_columns,
     validate_parameters,
     validate_rows,
     with_callbacks,
@@ -135,8 +136,13 @@ class BaseMixture(
     def _family(self):
         return Gaussian() if self.family is None else self.family
 
-    def _validate(self, X, reset):
+    def _validate(self, X, reset, family=None):
         """Check X against scikit-learn's rules, leaving its memory and its dtype (float32, float64) alone."""
+        family = self.family_ if family is None else family
+        if family.encodes:
+            # names and number of the columns are those of X, all else is the family's to say
+            validate_columns(self, X, reset=reset)
+            return check_array(family.encode(X), ensure_min_samples=2 if reset else 1)
         return validate_rows(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
 
     def _validate_parameters(self):
@@ -147,10 +153,11 @@ class BaseMixture(
                 validate_parameters(part, constraints)
 
     def _validate_fit(self, X, sample_weight):
-        """X, weights (None where all are 1) and checked parameters of a fit."""
+        """The family that has learned its levels, X and weights (None where all are 1) of a fit."""
         self._validate_parameters()
-        X = self._validate(X, reset=True)
-        self._family().validate(X)
+        family = self._family().learn(X)
+        X = self._validate(X, True, family)
+        family.validate(X)
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, X)
         n = len(X) if sample_weight is None else np.count_nonzero(sample_weight)
@@ -158,7 +165,7 @@ class BaseMixture(
             raise ValueError(
                 f"n_components={self.n_components} needs at least as many rows with weight; X has n_samples={n}"
             )
-        return X, sample_weight
+        return family, X, sample_weight
 
     # -- fitting ---------------------------------------------------------------------------------
 
@@ -199,7 +206,7 @@ class BaseMixture(
         given_X, given_weight = X, sample_weight
         warm = self.warm_start and hasattr(self, "_theta")
         old_d = getattr(self, "n_features_in_", None)
-        X, sample_weight = self._validate_fit(X, sample_weight)
+        family, X, sample_weight = self._validate_fit(X, sample_weight)
         if warm and self._n_components_fitted != self._n_start:
             raise ValueError(
                 f"warm_start: the mixture was fitted with n_components={self._n_components_fitted}, now it is "
@@ -207,7 +214,6 @@ class BaseMixture(
             )
         if warm and old_d != X.shape[1]:
             raise ValueError(f"warm_start: the fitted mixture has {old_d} features, X has {X.shape[1]}")
-        family = self._family()
         algorithm = self._algorithm()
         algorithm.require(family)
         family = family.bind(summarize(X, sample_weight, family.equivariance))

@@ -161,10 +161,10 @@ class GibbsMixture(BaseMixture):
 
     def _fit(self, X, sample_weight, y=None):
         given_X, given_weight = X, sample_weight
-        X, sample_weight = self._validate_fit(X, sample_weight)
+        family, X, sample_weight = self._validate_fit(X, sample_weight)
         if sample_weight is not None:
             _check_whole(sample_weight)
-        family, algorithm = self._family(), self._algorithm()
+        algorithm = self._algorithm()
         algorithm.require(family)
         # chains see distinct rows in canonical order, so that not a bit of a draw depends on how rows were given
         rows = canonical_rows(X, sample_weight)._replace(inverse=None)

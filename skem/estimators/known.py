@@ -23,7 +23,8 @@ class FromParametersMixin:
             None means Gaussian().
         **parameters : array-like
             `weights` (equal where left out) and the family's parameters: `means` of shape (n_components, n_features)
-            and `covariances` for Gaussian, `rates` for Poisson, `probabilities` for Bernoulli and Multinomial.
+            and `covariances` for Gaussian, `rates` for Poisson, `probabilities` for Bernoulli, Categorical and
+            Multinomial.
 
         Returns
         -------

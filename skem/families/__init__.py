@@ -2,8 +2,9 @@
 
 from skem.families.base import Family
 from skem.families.bernoulli import Bernoulli
+from skem.families.categorical import Categorical
 from skem.families.gaussian import Gaussian
 from skem.families.multinomial import Multinomial
 from skem.families.poisson import Poisson
 
-__all__ = ["Bernoulli", "Family", "Gaussian", "Multinomial", "Poisson"]
+__all__ = ["Bernoulli", "Categorical", "Family", "Gaussian", "Multinomial", "Poisson"]

@@ -70,7 +70,36 @@ class Family(BaseEstimator):
         """
         return [self]
 
+    #: whether X may be columns of anything, which `encode` makes numbers of
+    encodes = False
+
     # -- data side -------------------------------------------------------------------------------
+
+    def learn(self, X):
+        """Return the family with what it must know of the raw rows before it can read them; itself, as a rule.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n, d)
+
+        Returns
+        -------
+        family : Family
+        """
+        return self
+
+    def encode(self, X):
+        """Return the raw rows of a family that `encodes` as numbers.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n, d)
+
+        Returns
+        -------
+        X : float64 ndarray of shape (n, d)
+        """
+        return X
 
     def validate(self, X):
         """Raise ValueError, naming row and column, where X lies outside the family's domain."""

@@ -7,7 +7,7 @@ from scipy.special import gammaln, multigammaln
 
 from skem._kernels.collapsed import Collapsed
 
-KINDS = ["full", "tied", "diag", "spherical", "EII", "poisson", "multinomial", "bernoulli"]
+KINDS = ["full", "tied", "diag", "spherical", "EII", "poisson", "multinomial", "bernoulli", "categorical"]
 GAUSSIAN, DISCRETE = KINDS[:5], KINDS[5:]
 LOG_2PI = np.log(2 * np.pi)
 
@@ -22,6 +22,9 @@ def make_prior(kind, d):
         return {"total": np.linspace(0.4, 1.3, d)}
     if kind == "bernoulli":
         return {"total": np.linspace(0.4, 1.3, 2 * d)}
+    if kind == "categorical":
+        total = np.linspace(0.4, 1.3, 3 * d)
+        return {"n": total.reshape(d, 3).sum(axis=1), "total": total}
     scatter = 0.6 * np.eye(d) + 0.1
     return {
         "kappa": 0.3,
@@ -39,6 +42,9 @@ def make_posterior(kind, prior, X, w, labels, K):
         return {"n": prior["n"] + n_k[:, None], "total": prior["total"] + resp.T @ X}, n_k
     if kind == "multinomial":
         return {"total": prior["total"] + resp.T @ X}, n_k
+    if kind == "categorical":
+        total = prior["total"] + resp.T @ (X[:, :, None] == np.arange(len(prior["total"]))).any(axis=1)
+        return {"n": total.reshape(K, -1, 3).sum(axis=2), "total": total}, n_k
     if kind == "bernoulli":
         return {"total": prior["total"] + resp.T @ np.hstack([X, 1 - X])}, n_k
     d = X.shape[1]
@@ -65,6 +71,8 @@ def log_dirichlets(kind, parameters):
     groups = [np.atleast_2d(parameters["total"])]
     if kind == "bernoulli":
         groups = groups[0].reshape(len(groups[0]), 2, -1).transpose(2, 0, 1)
+    elif kind == "categorical":
+        groups = groups[0].reshape(len(groups[0]), -1, 3).swapaxes(0, 1)
     return sum(gammaln(group).sum(axis=1) - gammaln(group.sum(axis=1)) for group in groups)
 
 
@@ -107,6 +115,8 @@ def make_rows(kind, n, d, K, seed):
     X = centres[rng.integers(K, size=n)] + rng.normal(scale=0.7, size=(n, d))
     if kind == "bernoulli":
         X = (centres.mean(axis=0) < X).astype(float)
+    elif kind == "categorical":
+        X = (centres[0] < X).astype(float) + (centres[1] < X) + 3 * np.arange(d)
     elif kind in DISCRETE:
         # Some counts are beyond the reach of the short products of the kernel.
         X = rng.poisson(np.exp(1.0 + 0.6 * X)).astype(float)
@@ -338,7 +348,7 @@ def test_rows_that_stay_leave_the_state_as_it_was_bit_for_bit(kind):
 @pytest.mark.parametrize("label", [0, 1, 2])
 def test_a_tie_keeps_the_label(kind, label):
     # A lone row is as well off in any of three components that are alike.
-    X = np.array([[1.0, 0.0]])
+    X = np.array([[1.0, 4.0 if kind == "categorical" else 0.0]])
     labels = np.array([label], dtype=np.int32)
     state = make_state(kind, X, np.ones(1), labels, np.ones(3))
     assert state.sweep(X, np.ones(1), labels, np.array([0, 0])) == (0, 0.0)
@@ -348,7 +358,7 @@ def test_a_tie_keeps_the_label(kind, label):
 @kinds
 def test_order_decides_between_equal_prospects(kind):
     # Two rows side by side in a component each, a third component empty: whoever is visited moves.
-    X = np.array([[1.0, 1.0], [1.0, 1.0]])
+    X = np.array([[1.0, 4.0 if kind == "categorical" else 1.0]] * 2)
     ends = []
     for order in ([0, 1], [1, 0]):
         labels = np.array([0, 1], dtype=np.int32)
@@ -365,6 +375,8 @@ def test_refilling_an_empty_component_is_a_choice(kind):
     X[7, :3] = 60
     if kind == "bernoulli":
         X = (X == 60).astype(float)
+    elif kind == "categorical":
+        X = (X == 60) + 3.0 * np.arange(6)
     w, alpha = np.ones(21), np.ones(2)
     labels = np.zeros(21, dtype=np.int32)
     run_to_the_end(kind, X, w, labels, alpha, refill=False)

@@ -25,8 +25,11 @@ def nearby(p, theta, size):
             moved[name] = factor @ np.swapaxes(factor, -1, -2)
         elif name == "probabilities":
             odds = value * np.exp(size * p.rng.normal(size=value.shape))
-            whole = odds + 1.0 - value if p.case.name == "bernoulli" else groups(p.case.name, odds).sum(axis=2)
-            moved[name] = odds / whole
+            if p.case.name == "bernoulli":
+                moved[name] = odds / (odds + 1.0 - value)
+            else:
+                parts = groups(p.case.name, odds)
+                moved[name] = (parts / parts.sum(axis=2, keepdims=True)).reshape(odds.shape)
         elif name == "means":
             moved[name] = value + size * p.X.std(axis=0) * p.rng.normal(size=value.shape)
         else:

@@ -1,0 +1,121 @@
+"""Columns of levels to codes: what the levels are, and where each row's stand."""
+
+import numbers
+
+import numpy as np
+
+
+def _columns(X):
+    """Columns of a data frame or a two-dimensional array, and what to call them."""
+    if hasattr(X, "columns") and hasattr(X, "__getitem__"):
+        names = list(X.columns)
+        return [X[name] for name in names], [f"column {name!r}" for name in names]
+    if hasattr(X, "toarray"):
+        raise TypeError("Sparse data was passed, but Categorical() takes columns of levels: pass a dense array")
+    X = np.asarray(X)
+    if X.ndim != 2:
+        raise ValueError(f"Expected 2D array, got {X.ndim}D array instead: X must be rows of levels")
+    return [X[:, j] for j in range(X.shape[1])], [f"column {j}" for j in range(X.shape[1])]
+
+
+def _is_missing(value):
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas' NA is neither true nor false
+        return True
+
+
+def _values(column, name):
+    """Distinct values of a column in order, and where each row's stands among them."""
+    values = np.asarray(column)
+    missing = [_is_missing(value) for value in values] if values.dtype == object else values != values
+    if np.any(missing):
+        raise ValueError(
+            f"{name} of X holds a missing value (NaN or None) in row {int(np.argmax(missing))}: Categorical() knows "
+            "none; drop the row, or write a level of its own"
+        )
+    try:
+        return np.unique(values, return_inverse=True)
+    except TypeError:
+        raise ValueError(f"{name} of X mixes types that have no order; turn its values into strings") from None
+
+
+def _declared(column):
+    """Levels that a column's type declares, in their order, or None."""
+    declared = getattr(getattr(column, "cat", None), "categories", None)
+    if declared is None and type(getattr(column, "dtype", None)).__name__ == "Enum":
+        declared = column.dtype.categories
+    return None if declared is None else np.asarray(declared)
+
+
+def find_levels(X, categories):
+    """Levels of each column.
+
+    Parameters
+    ----------
+    X : array-like or data frame of shape (n, d)
+    categories : "auto", int or list of array-like
+        See `Categorical`.
+
+    Returns
+    -------
+    categories : int or list of ndarray
+        An int as it is.
+    """
+    if isinstance(categories, numbers.Integral):
+        return categories
+    columns, names = _columns(X)
+    if not isinstance(categories, str):
+        if len(categories) != len(columns):
+            raise ValueError(f"categories names the levels of {len(categories)} columns, X has {len(columns)}")
+        levels = [np.asarray(given) for given in categories]
+        for given, name in zip(levels, names, strict=True):
+            if given.ndim != 1 or len(given) == 0 or len(set(given.tolist())) < len(given):
+                raise ValueError(f"categories of {name} must be distinct levels, at least one")
+        return levels
+    found = []
+    for column, name in zip(columns, names, strict=True):
+        declared = _declared(column)
+        found.append(_values(column, name)[0] if declared is None else declared)
+    return found
+
+
+def encode_columns(X, categories):
+    """Rows of levels as codes.
+
+    Parameters
+    ----------
+    X : array-like or data frame of shape (n, d)
+    categories : int or list of ndarray
+
+    Returns
+    -------
+    codes : float64 ndarray of shape (n, d)
+        From 0 to the number of the column's levels - 1.
+
+    Raises
+    ------
+    ValueError
+        Where a row has no level, or one that is not among the column's, naming both.
+    """
+    columns, names = _columns(X)
+    if not isinstance(categories, numbers.Integral) and len(columns) != len(categories):
+        raise ValueError(f"X has {len(columns)} features, but the levels of {len(categories)} are known")
+    codes = np.empty((len(columns[0]) if columns else 0, len(columns)))
+    for j, (column, name) in enumerate(zip(columns, names, strict=True)):
+        values, inverse = _values(column, name)
+        levels = range(categories) if isinstance(categories, numbers.Integral) else categories[j].tolist()
+        place = {level: code for code, level in enumerate(levels)}
+        known = [place.get(value, -1) for value in values.tolist()]
+        if -1 in known:
+            row = int(np.argmax(inverse == known.index(-1)))
+            shown = ", ".join(map(repr, list(levels)[:10])) + (", ..." if len(levels) > 10 else "")
+            raise ValueError(
+                f"{name} of X holds {values.tolist()[known.index(-1)]!r} in row {row}, which is not among its levels "
+                f"{shown}; add it to Categorical(categories=...) or drop the row"
+            )
+        codes[:, j] = np.asarray(known, dtype=np.float64)[inverse]
+    return codes
+
+
+__all__ = ["encode_columns", "find_levels"]
