@@ -48,6 +48,8 @@ class Family(BaseEstimator):
     place of `natural`; it is slower, and under the same laws.
     """
 
+    #: of the data, on a bound clone
+    summary_: Any
     #: changes of units the family is closed under: "affine", "columns", "scalar" or None
     equivariance: str | None = None
     #: T(x), see `skem._kernels.parts.Linear`
