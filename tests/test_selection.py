@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from public_estimators import blobs, fitted_state
+from public_estimators import blobs, fitted_state, quietly
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture as Rival
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
@@ -18,6 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from skem import BayesianKMeans, EMMixture, GaussianMixture, MAPMixture, MixtureSelection, VariationalMixture
 from skem.exceptions import DegenerateComponentWarning
 from skem.families import Gaussian, Poisson
+from skem.selection.folds import make_folds
+from skem.selection.neighbors import Neighbors
 
 DATA = Path(__file__).parent / "data"
 COLUMNS = {"full": "VVV", "tied": "EEE", "diag": "VVI", "spherical": "VII"}
@@ -165,14 +168,49 @@ def test_repeated_fits_are_equal():
     assert fitted_state(fit_short(X)) == fitted_state(fit_short(X))
 
 
-def test_more_components_never_end_lower():
-    """Each number of components starts from the one before as well, so that the likelihood keeps rising."""
-    for name in ("faithful", "iris"):
-        selection = fit_short(rows(name), n_components=range(1, 7))
-        reached = pivot(selection, "log_likelihood")[1]
-        degenerate = pivot(selection, "degenerate")[1]
-        falls = (np.diff(reached, axis=0) < 0) & ~degenerate[1:] & ~degenerate[:-1]
-        assert not falls.any()
+def test_neighbours_only_ever_help():
+    """Each fit is the estimator's own, or reached more without leaning on fewer rows."""
+    X = rows("faithful")
+    selection = fit_short(X, estimator=EMMixture(random_state=0), n_components=range(1, 7))
+    table = selection.results_
+    raised = 0
+    for row, params in enumerate(table["params"]):
+        own = quietly(EMMixture(random_state=0, **params).fit, X)
+        gain = table["log_likelihood"][row] - len(X) * own.lower_bound_
+        # two rows for each parameter of a component's own
+        thin = len(X) * own.weights_.min() < 2 * {"full": 5, "tied": 2, "diag": 4, "spherical": 3}[table["family"][row]]
+        assert gain > -1e-6 or thin
+        raised += gain > 0.1
+    assert raised >= 3
+
+
+def test_starts_cut_and_join_what_gains_the_most():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([centre + rng.normal(size=(50, 2)) for centre in ([0, 0], [0, 9], [30, 0], [30, 9])])
+    truth = np.repeat(np.arange(4), 50)
+
+    def labelled(labels):
+        return EMMixture(1 + labels.max(), init=labels, max_iter=0).fit(X)
+
+    def labels_of(start, neighbors):
+        source, labels = neighbors.source, np.empty(len(X), dtype=np.int32)
+        source.run(*start, collect=False, assign="hard", labels=labels)
+        inverse = np.empty(len(X), dtype=int)
+        inverse[source.index] = np.arange(len(X))
+        return labels[inverse]
+
+    # one pair apart, the other in one component
+    three = labelled(np.array([0, 1, 2, 2])[truth])
+    neighbors = Neighbors(X, None, three.family_)
+    (start,) = neighbors.splits(three, 4, 1)
+    assert adjusted_rand_score(truth, labels_of(start, neighbors)) == 1.0
+    # both pairs in one component each: two at a time
+    two = labelled(np.array([0, 0, 1, 1])[truth])
+    assert adjusted_rand_score(truth, labels_of(neighbors.splits(two, 4, 2)[0], neighbors)) == 1.0
+    (start,) = neighbors.merges(labelled(truth), 2)
+    assert adjusted_rand_score(two.labels_, labels_of(start, neighbors)) == 1.0
+    # a component is cut once only
+    assert neighbors.splits(two, 5, 1) == []
 
 
 # -- the table -----------------------------------------------------------------------------------------
@@ -262,8 +300,6 @@ def test_held_out_score_is_that_of_folds_fitted_by_hand():
 
 
 def test_equal_rows_are_left_out_together():
-    from skem.selection.folds import make_folds
-
     rng = np.random.default_rng(0)
     X = rng.integers(0, 4, size=(200, 2)).astype(float)
     weight = np.where(np.arange(200) % 10 == 0, 0.0, 1.0)

@@ -5,10 +5,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import clone
 
+from skem._compat import single_blas_thread
 from skem.estimators.base import BaseMixture
 from skem.exceptions import silent_warnings
+from skem.inference.base import Model
 from skem.selection.criteria import CRITERIA, is_above, is_degenerate, measure
-from skem.selection.neighbors import split_labels
+from skem.selection.neighbors import Neighbors
+
+# Starts that are cut from the fit before, and iterations of their race.
+N_SPLITS = 2
+RACE = 15
+# Rows that a component should have for each parameter of its own.
+SUPPORT = 2.0
 
 
 class Outcome(NamedTuple):
@@ -32,39 +40,70 @@ def _fit(estimator, X, sample_weight):
     return estimator.fit(X) if sample_weight is None else estimator.fit(X, sample_weight=sample_weight)
 
 
-def fit_candidate(estimator, X, sample_weight, smaller):
-    """Fit from the estimator's own start, and again from a fit with fewer components; the better one is kept.
+class Improver:
+    """Runs of a chain's fits from further starts, on rows that are prepared once.
 
     Parameters
     ----------
-    estimator : estimator
-        Unfitted; left as it is.
+    fitted : BaseMixture
+        Any fit of the chain.
     X : ndarray of shape (n_samples, n_features)
     sample_weight : ndarray of shape (n_samples,) or None
-    smaller : estimator or None
-        Fitted to the same rows.
-
-    Returns
-    -------
-    fitted : estimator
-        A clone.
     """
-    own = _fit(clone(estimator), X, sample_weight)
-    if smaller is None or not isinstance(own, BaseMixture) or not isinstance(own.init, str):
-        return own
-    labels = split_labels(smaller, X, sample_weight, own.n_components)
-    if labels is None:
-        return own
-    other = _fit(clone(estimator).set_params(init=labels), X, sample_weight)
-    other.init = own.init
-    return other if _is_better(other, own) else own
 
+    def __init__(self, fitted, X, sample_weight):
+        family, d = fitted.family_, X.shape[1]
+        self.rows = X, sample_weight
+        self.family = family
+        self.neighbors = Neighbors(X, sample_weight, family)
+        self.least_mass = SUPPORT * (family.n_parameters(d, 2) - family.n_parameters(d, 1))
 
-def _is_better(one, other):
-    """Whether a fit reached more than another; one that is not degenerate is better than one that is."""
-    if is_degenerate(one) != is_degenerate(other):
-        return is_degenerate(other)
-    return is_above(one.lower_bound_, other.lower_bound_)
+    def improve(self, fitted, starts):
+        """Publish the best run from these starts in a fit, if it is better: after a race, one goes to the end.
+
+        Parameters
+        ----------
+        fitted : BaseMixture
+        starts : list of (log_weights, theta)
+        """
+        if not starts:
+            return
+        algorithm, source = fitted._algorithm(), fitted._source(*self.rows, self.family)
+        race = fitted._algorithm()
+        race.max_iter = min(RACE, algorithm.max_iter)
+        K = fitted.n_components
+        model = Model.build(self.family, fitted._weights(K), K, source)
+        fits = []
+        for log_weights, theta in starts:
+            given = source.run(log_weights, theta, assign=algorithm.assign)
+            fits.append(race.run(model, source, fitted._order_start(algorithm, model, given)))
+        best = max(fits, key=lambda fit: self._merit(fitted, model, fit))
+        if not best.converged and best.n_iter < algorithm.max_iter:
+            more = algorithm.run(model, source, best.state, n_iter=best.n_iter)
+            best = more._replace(objectives=[*best.objectives, *more.objectives[1:]])
+        total = model.total_weight
+        *before, reached = self._rate(
+            fitted, fitted.degenerate_, fitted.weights_ * total, fitted._theta, fitted.lower_bound_ * total
+        )
+        *after, worth = self._merit(fitted, model, best)
+        if after > before or (after == before and is_above(worth, reached)):
+            fitted._publish(model, source, best)
+
+    def _merit(self, fitted, model, fit):
+        """What a run is compared by, see `_rate`."""
+        flat = bool(fitted._flat(model, fit.state).any())
+        return self._rate(fitted, flat, fit.state.n_k, fit.state.theta, fit.objective)
+
+    def _rate(self, fitted, flat, n_k, theta, objective):
+        """Whether a run is sound, whether all its components have rows enough to rest on, and its objective.
+
+        Likelihood rewards components that cling to a few rows which lie on a line by chance, and the more is searched,
+        the more of them are found. They lose against any others, and among themselves the prior has its say.
+        """
+        supported = fitted._algorithm().update != "mle" or bool(n_k.min() >= self.least_mass)
+        if not supported and self.family.has("prior") and self.family.has("log_density"):
+            objective += self.family.log_density(self.family.prior(theta.n_components), theta)
+        return not flat, supported, objective
 
 
 class Fitted(NamedTuple):
@@ -106,15 +145,12 @@ def fit_chain(chain, criterion, X, sample_weight, fold=None, verbose=0):
     rows, judges = _rows(X, sample_weight, train), _rows(X, sample_weight, test)
     outcomes: list[Outcome] = []
     position, best = -1, None
-    with silent_warnings():  # what they would say is in the table
-        for n_components, (fit, error) in zip(chain.n_components, fits(chain, *rows), strict=True):
-            if fit is None:
-                outcome = Outcome(np.nan, {}, error)
-            else:
-                outcome = judge(fit, criterion, rows, judges)
-                # one fit of a chain is kept, and a degenerate one only as long as there is none other
-                if best is None or is_above(outcome.score, outcomes[position].score):
-                    position, best = len(outcomes), fit
+    with silent_warnings(), single_blas_thread():  # what warnings would say is in the table
+        for n_components, (fit, error) in zip(chain.n_components, fit_all(chain, *rows), strict=True):
+            outcome = Outcome(np.nan, {}, error) if fit is None else judge(fit, criterion, rows, judges)
+            # one fit of a chain is kept, and a degenerate one only as long as there is none other
+            if fit is not None and (best is None or is_above(outcome.score, outcomes[position].score)):
+                position, best = len(outcomes), fit
             outcomes.append(outcome)
             if verbose:
                 what = outcome.error or f"{criterion} {outcome.score:.8g}"
@@ -122,8 +158,8 @@ def fit_chain(chain, criterion, X, sample_weight, fold=None, verbose=0):
     return Fitted(outcomes, position, best)
 
 
-def fits(chain, X, sample_weight):
-    """Fit the candidates of a chain in turn, each helped by the one before.
+def fit_all(chain, X, sample_weight):
+    """Fit the candidates of a chain, each from its own start, from the one before it and from the one after it.
 
     Parameters
     ----------
@@ -131,24 +167,36 @@ def fits(chain, X, sample_weight):
     X : ndarray of shape (n_samples, n_features)
     sample_weight : ndarray of shape (n_samples,) or None
 
-    Yields
-    ------
-    fit : estimator or None
-        None where it has failed.
-    error : str or None
-        Why.
+    Returns
+    -------
+    fits : list of (estimator, error)
+        The estimator is None where the fit has failed, and the error then tells why.
     """
-    smaller = None
+    fits: list[tuple[Any, str | None]] = []
+    last, improver = None, None
     for n_components in chain.n_components:
-        estimator = clone(chain.estimator).set_params(n_components=n_components)
+        fit, error = None, None
         try:
-            fit = fit_candidate(estimator, X, sample_weight, smaller)
-        except Exception as error:  # whatever it is, the other candidates go on
-            yield None, f"{type(error).__name__}: {error}"
+            fit = _fit(clone(chain.estimator).set_params(n_components=n_components), X, sample_weight)
+            if last is not None and n_components > last.n_components_:
+                improver = improver or Improver(fit, X, sample_weight)
+                improver.improve(fit, improver.neighbors.splits(last, n_components, N_SPLITS))
+        except Exception as failure:  # whatever it is, the other candidates go on
+            fit, error = None, f"{type(failure).__name__}: {failure}"
+        fits.append((fit, error))
+        if fit is not None and has_neighbors(fit) and not fit.degenerate_:
+            last = fit
+    for (fit, _), (larger, _) in zip(fits[-2::-1], fits[:0:-1], strict=True):
+        if improver is None or fit is None or larger is None or larger.degenerate_:
             continue
-        if not is_degenerate(fit):
-            smaller = fit
-        yield fit, None
+        if larger.n_components_ > fit.n_components > 1:
+            improver.improve(fit, improver.neighbors.merges(larger, fit.n_components))
+    return fits
+
+
+def has_neighbors(fitted):
+    """Whether a fit of this kind can start from one with another number of components."""
+    return isinstance(fitted, BaseMixture) and isinstance(fitted.init, str) and fitted._algorithm().update != "draw"
 
 
 def judge(fit, criterion, rows, judges):

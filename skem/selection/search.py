@@ -24,6 +24,7 @@ from skem._compat import (
     Interval,
     StrOptions,
     check_sample_weight,
+    single_blas_thread,
     unchanged_on_failure,
     validate_parameters,
     validate_rows,
@@ -35,7 +36,7 @@ from skem.estimators.prediction import PredictionMixin
 from skem.exceptions import DegenerateComponentWarning, silent_warnings, warn
 from skem.families import Family
 from skem.selection.candidates import make_chains, numbers_of_components, several
-from skem.selection.chains import fit_chain, fits
+from skem.selection.chains import fit_all, fit_chain
 from skem.selection.criteria import CRITERIA, check_criterion, choose, is_degenerate
 from skem.selection.folds import make_folds
 from skem.selection.table import make_table, name_failures
@@ -64,8 +65,9 @@ class MixtureSelection(
     """The number of components, the family and the algorithm of a mixture, chosen by a criterion.
 
     Fits every candidate and behaves as the best of them: what it predicts, and its attributes with a trailing
-    underscore, are those of `best_estimator_`. Each number of components starts twice, as the estimator does by itself
-    and from the fit with fewer components, cut where that gains the most; the better fit counts.
+    underscore, are those of `best_estimator_`. Each number of components starts as the estimator does by itself, from
+    the fit with fewer components, cut where that gains the most, and from the fit with more, joined where that loses
+    the least; the best run counts.
 
     Parameters
     ----------
@@ -319,8 +321,8 @@ class MixtureSelection(
         chain, kept = chains[number], fitted[number][0]
         if self.criterion != "held_out" and kept.position == position:
             return kept.best
-        with silent_warnings():
-            *_, (best, error) = fits(chain._replace(n_components=chain.n_components[: position + 1]), X, weight)
+        with silent_warnings(), single_blas_thread():
+            best, error = fit_all(chain, X, weight)[position]
         if best is None:
             raise ValueError(f"the best candidate has failed when fitted to all rows: {error}")
         return best
