@@ -214,7 +214,7 @@ class Portfolio:
         weight = None if (weight == 1.0).all() else weight
         source = DistinctSource(source.X, weight, source.family, rows.index)
         model = self.model._replace(log_base=source.log_base())
-        short = copy.copy(self.algorithm)
+        short = copy.copy(self.algorithm.plain)
         short.max_iter = STAGES[0][0]
         entries = []
         for name, labels in propose(source, Z, rows.weight, model.n_components, rng):

@@ -118,6 +118,33 @@ class SuffStats(NamedArrays):
 
         return self._map(joined)
 
+    def extend(self, n_more):
+        """Statistics with so many components without a row after the others."""
+
+        def extended(name, value):
+            return value if name in self.shared else np.concatenate([value, np.zeros((n_more, *value.shape[1:]))])
+
+        return self._map(extended)
+
+    def put(self, index, other):
+        """Statistics with other components in some places, and what the others share.
+
+        Parameters
+        ----------
+        index : list of int
+        other : SuffStats
+            Of len(index) components.
+        """
+
+        def replaced(name, value):
+            if name not in self.shared:
+                value = value.copy()
+                value[index] = other._arrays[name]
+                return value
+            return other._arrays[name]
+
+        return self._map(replaced)
+
     def condition(self, arrays):
         """Return the same with something added to the shared arrays: a prior given other components' rows, say.
 

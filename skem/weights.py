@@ -28,6 +28,9 @@ class DirichletWeights:
         a > 0 of each component.
     """
 
+    #: whether a permutation of the components leaves all values as they are
+    exchangeable = True
+
     def __init__(self, concentration=1.0):
         self.concentration = concentration
 
@@ -84,6 +87,8 @@ class StickBreakingWeights:
     concentration : float, default=1.0
         gamma > 0; larger values spread mass over more components.
     """
+
+    exchangeable = False
 
     def __init__(self, concentration=1.0):
         self.concentration = concentration
@@ -176,6 +181,32 @@ class DirichletPartitions:
         return float(gammaln(n_clusters + 1.0) + gammaln(mass) - gammaln(total + mass))
 
 
+class BoundedPartitions(DirichletPartitions):
+    """Partitions by the labels of K components with Dirichlet(a) weights, of which some may have no row.
+
+    log p(partition) = log K! / (K - K_occupied)! + lnG(K a) - lnG(n + K a) + sum_k [lnG(n_k + a) - lnG(a)].
+
+    Parameters
+    ----------
+    n_components : int
+        K, the most clusters that a partition may have.
+    concentration : float, default=1.0
+        a > 0.
+    """
+
+    def __init__(self, n_components, concentration=1.0):
+        super().__init__(concentration)
+        self.n_components = n_components
+
+    def log_count(self, n_clusters, total):
+        """Term of the number of clusters, which is at most K."""
+        if n_clusters > self.n_components:
+            return -np.inf
+        mass, n_empty = self.n_components * self.concentration, self.n_components - n_clusters
+        labellings = gammaln(self.n_components + 1.0) - gammaln(n_empty + 1.0)
+        return float(labellings + gammaln(mass) - gammaln(total + mass))
+
+
 class ProcessPartitions(DirichletPartitions):
     """Partitions of a Dirichlet process: log p = K log a + lnG(a) - lnG(n + a) + sum_k lnG(n_k), Ewens' formula.
 
@@ -234,6 +265,7 @@ __all__ = [
     "LOG_ZERO",
     "PARTITION_PRIORS",
     "WEIGHT_PRIORS",
+    "BoundedPartitions",
     "DirichletPartitions",
     "DirichletWeights",
     "FiniteMixturePartitions",

@@ -22,7 +22,7 @@ def parse(arguments):
     parser.add_argument("--first", type=int, default=0, help="number of the first problem")
     parser.add_argument("--peers", type=int, default=0, help="problems of each kind that scikit-learn meets, too")
     parser.add_argument("--peer-rows", type=int, default=10_000, help="most rows of a problem that scikit-learn meets")
-    parser.add_argument("--cells", nargs="+", choices=list(SKEM), default=list(SKEM), help="skem's estimators")
+    parser.add_argument("--cells", nargs="*", choices=list(SKEM), default=list(SKEM), help="skem's estimators")
     parser.add_argument("--seconds", type=float, default=np.inf, help="no new problem after this long")
     parser.add_argument("--json", type=Path, default=PATH, help="file of results, added to")
     parser.add_argument("--fresh", action="store_true", help="find anew what another build of skem has found")

@@ -186,6 +186,11 @@ class Algorithm:
         self.max_iter = max_iter
 
     @property
+    def plain(self):
+        """The same without anything that a run does beyond its first optimum."""
+        return self
+
+    @property
     def max_reports(self):
         """Most calls of a run's monitor, or None where nobody knows."""
         return self.max_iter + 1

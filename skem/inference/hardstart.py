@@ -1,0 +1,47 @@
+"""A partition as the start of soft shares."""
+
+import numpy as np
+
+from skem.engine import DistinctSource, Pass
+from skem.inference.base import UPDATES
+from skem.inference.partition import Evidence
+from skem.inference.search import Search
+from skem.weights import BoundedPartitions
+
+
+def partition_start(model, source, given, concentration, max_iter):
+    """Statistics of the partition that Bayesian k-means, with splits and merges, reaches from a start.
+
+    Its objective is the bound of variational Bayes at shares that are all 0 or 1, so that a run which starts there
+    only rises.
+
+    Parameters
+    ----------
+    model : Model
+    source : Source
+    given : Pass
+        The start; its most probable labels are where the search begins.
+    concentration : float
+        Of the Dirichlet prior of the weights of `model.n_components` components.
+    max_iter : int
+        Most steps.
+
+    Returns
+    -------
+    found : Pass
+        `given` itself where the prior depends on the number of components: partitions do not compare then.
+    """
+    n_components = model.n_components
+    try:
+        evidence = Evidence(model, BoundedPartitions(n_components, concentration))
+    except ValueError:
+        return given
+    distinct = DistinctSource.of(source)[0]
+    state = UPDATES["expect"](model, given.stats, given.n_k)
+    labels = np.zeros(len(distinct), dtype=np.int32)
+    distinct.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
+    search = Search(evidence, distinct, max_iter)
+    search.run(labels, n_components)
+    n_more = n_components - search.now.n_clusters
+    n_k = np.concatenate([search.now.n_k, np.zeros(n_more)])
+    return Pass(search.now.objective, 0, n_k, search.now.stats.extend(n_more))
