@@ -77,8 +77,8 @@ class StandardRows(NamedTuple):
     unit: np.ndarray
 
     @classmethod
-    def of(cls, source):
-        """Take them from a source."""
+    def of(cls, source, rows=None):
+        """Take them from a source: the canonical rows given, or a subsample."""
         summary = source.family.summary_
         unit = np.sqrt(summary.variance)
         if source.family.equivariance == "scalar":
@@ -86,7 +86,7 @@ class StandardRows(NamedTuple):
         # in float precision, for weights and repeated rows to see the same bits: rows between two seeds are common in
         # rounded data, and rounding must not choose for them
         unit = unit.astype(np.float32).astype(np.float64)
-        rows = subsample(source.X, source.weight)
+        rows = subsample(source.X, source.weight) if rows is None else rows
         Z = np.ascontiguousarray(summary.to_internal(source.X[rows.index], copy=False))
         Z /= unit
         return cls(rows, Z, unit)
@@ -117,8 +117,8 @@ def find_centers(Z, weight, n_components, init, rng, max_iter=LLOYD_ITERATIONS):
     return centers
 
 
-def seed_labels(source, n_components, init, rng):
-    """Labels of every row by the nearest seed, or by k-means from the seeds.
+def seed_labels(source, n_components, init, rng, rows=None):
+    """Labels of every row of X by the nearest seed, or by k-means from the seeds.
 
     Parameters
     ----------
@@ -126,12 +126,14 @@ def seed_labels(source, n_components, init, rng):
     n_components : int
     init : {"k-means", "k-means++", "random"}
     rng : numpy.random.Generator
+    rows : CanonicalRows, default=None
+        Where seeds are chosen; None means a subsample.
 
     Returns
     -------
     labels : int32 ndarray of shape (n,)
     """
-    rows, Z, unit = StandardRows.of(source)
+    rows, Z, unit = StandardRows.of(source, rows)
     centers = find_centers(Z, rows.weight, n_components, init, rng)
     summary = source.family.summary_
     return lloyd(source.X, None, centers, summary.origin, summary.scale * unit, 0)[1]

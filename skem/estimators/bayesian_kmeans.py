@@ -11,8 +11,11 @@ from skem.inference.base import UPDATES
 from skem.inference.hard import MaximizationExpectation
 from skem.inference.partition import Evidence
 from skem.inference.search import Search
-from skem.starts import seed_labels, start
+from skem.starts import start
 from skem.weights import PARTITION_PRIORS
+
+# Clusters that a search from the bottom up begins with, where rows suffice.
+MANY = 100
 
 
 class BayesianKMeans(BaseMixture):
@@ -178,31 +181,27 @@ class BayesianKMeans(BaseMixture):
         best = None
         for run, rng in enumerate(rngs):
             report = monitor.begin(run)
-            labels, n_clusters = self._begin(evidence, source, distinct, rows, rng, run, warm)
-            fit = Search(evidence, distinct, self.max_iter).run(labels, n_clusters, report)
+            search = Search(evidence, distinct, np.random.default_rng(0) if rng is None else rng, self.max_iter)
+            labels, n_clusters = self._begin(search, source, run, rng is None, warm)
+            fit = search.run(labels, n_clusters, report)
             if best is None or fit.objective - best.objective > 1e-12 * abs(best.objective):
                 best = fit
             if monitor.end(fit):
                 break
         return self._everywhere(source, rows, best)
 
-    def _begin(self, evidence, source, distinct, rows, rng, run, warm):
+    def _begin(self, search, source, run, is_given, warm):
         """Labels of the distinct rows where a search begins, and the number of clusters."""
-        labels = np.zeros(len(distinct), dtype=np.int32)
-        if rng is None:
-            n_clusters = self._n_start
-            assign = MaximizationExpectation
-            given = (
-                self._warm_pass(source, assign) if warm else start(source, n_clusters, self.init, rng, assign.assign)
-            )
-            state = UPDATES["expect"](evidence.at(n_clusters), given.stats, given.n_k)
-            distinct.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
+        labels = np.zeros(len(search.source), dtype=np.int32)
+        if is_given:
+            n_clusters, cell = self._n_start, MaximizationExpectation
+            given = self._warm_pass(source, cell) if warm else start(source, n_clusters, self.init, None, cell.assign)
+            state = UPDATES["expect"](search.evidence.at(n_clusters), given.stats, given.n_k)
+            search.source.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
             return labels, n_clusters
         if run == 0 and self.order == "top_down":
             return labels, 1
-        # some ten rows a cluster, and as many as a hundred clusters
-        n_clusters = int(np.clip(len(distinct) // 10, 1, 100))
-        return seed_labels(source, n_clusters, self.init, rng)[rows.index], n_clusters
+        return search.small_clusters(MANY)
 
     @staticmethod
     def _everywhere(source, rows, fit):

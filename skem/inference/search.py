@@ -5,12 +5,19 @@ import numpy as np
 from skem.inference.base import UPDATES, Fit
 from skem.inference.hard import MaximizationExpectation
 from skem.inference.moves import split
-from skem.inference.partition import Merges, Neighbourhood
+from skem.inference.partition import Merges, Neighbourhood, Partition
+from skem.starts import seed_labels
+from skem.summary import SUBSAMPLE, CanonicalRows
 
 # Batch updates of all rows after a round of splits; the last round goes on until labels rest.
 ROUND_UPDATES = 4
 # A gain below this share of the objective is rounding.
 ROUNDING = 1e-11
+# Fresh starts from many clusters, and how many beyond twice the number that was found.
+N_SHAKES = 2
+SURPLUS = 8
+# Rows a cluster has on average, at least, where there are many.
+LEAST_ROWS = 5
 # A cluster that shares more than this with one whose split has failed is not tried again.
 SAME = 0.98
 
@@ -20,12 +27,15 @@ class Search:
 
     A round tries every cluster in two, accepts the gainful splits together, lets all rows move, and merges while a
     merge gains. Where neither splits nor merges are left, rows move one by one. Every step is judged by the exact
-    objective, which never falls.
+    objective, which never falls. At the end the rows are divided into too many clusters by k-means, and climb from
+    there: what a plane cannot cut shows, and a poor optimum is left.
 
     Parameters
     ----------
     evidence : Evidence
     source : DistinctSource
+    rng : numpy.random.Generator
+        For the seeds of k-means.
     max_iter : int, default=1000
         Most steps.
     on_step : callable, default=None
@@ -34,15 +44,21 @@ class Search:
     Attributes
     ----------
     now : Partition
+        Where the climb stands.
+    best : Partition or None
+        The best so far.
     objectives : list of float
-        One a step, the start included.
+        One a step that was better than all before, the start included.
     """
 
-    def __init__(self, evidence, source, max_iter=1000, on_step=None):
+    def __init__(self, evidence, source, rng, max_iter=1000, on_step=None):
         self.evidence = evidence
         self.source = source
+        self.rng = rng
         self.max_iter = max_iter
         self.on_step = on_step
+        self.best: Partition | None = None
+        self.objectives: list[float] = []
         self._monitor = None
         self._stopped = False
         # which failed attempt at a split a row took part in last, and how many rows each had
@@ -65,18 +81,39 @@ class Search:
             Its objective is log p(x, partition); its labels are those of the source's rows.
         """
         self._monitor = monitor
+        self._climb(labels, n_clusters)
+        for _ in range(N_SHAKES):
+            before = self.best
+            if not self.done:
+                self._climb(*self.small_clusters(2 * before.n_clusters + SURPLUS))
+            if self.best is before:
+                break
+        best = self.best
+        n_iter = len(self.objectives) - 1
+        return Fit(self._state(best), best.objective, self.objectives, n_iter, not self.done, best.labels)
+
+    def small_clusters(self, n_clusters):
+        """Labels of many clusters by k-means, and how many there are."""
+        source = self.source
+        n_clusters = int(np.clip(n_clusters, 1, max(1, len(source) // LEAST_ROWS)))
+        stride = np.arange(0, len(source), -(-len(source) // SUBSAMPLE))
+        rows = CanonicalRows(source.index[stride], source.canonical().weight[stride], None)
+        labels = seed_labels(source, n_clusters, "k-means", self.rng, rows)
+        return labels[source.index], n_clusters
+
+    def _climb(self, labels, n_clusters):
+        """Go uphill from a partition as far as moves lead."""
         self.now = self.evidence.partition(self.source, labels, n_clusters)
-        self.objectives: list[float] = []
         self._note("start")
+        if self.best is not self.now or n_clusters > 1:
+            # many clusters are merged before they are split
+            self._accept("batch", self._moved(self.now, ROUND_UPDATES))
+            self._merge_all()
         while not self.done:
             if self._split_all() | self._merge_all():
                 continue
             if not self._rest():
                 break
-        state = self._state(self.now)
-        converged = not self.done
-        n_iter = len(self.objectives) - 1
-        return Fit(state, self.now.objective, self.objectives, n_iter, converged, self.now.labels)
 
     @property
     def done(self):
@@ -88,15 +125,22 @@ class Search:
 
     def _note(self, kind):
         """Note the present partition as a step."""
-        self.objectives.append(self.now.objective)
         if self.on_step is not None:
             self.on_step(kind, self.now)
+        if self.best is not None and not self._is_better(self.now, self.best):
+            return
+        self.best = self.now
+        self.objectives.append(self.now.objective)
         if self._monitor is not None:
             self._stopped |= bool(self._monitor(len(self.objectives) - 1, self.now.objective, self._state(self.now)))
 
+    @staticmethod
+    def _is_better(partition, other):
+        return partition.objective - other.objective > ROUNDING * abs(other.objective)
+
     def _accept(self, kind, partition):
         """Go on from a partition if it is better."""
-        better = partition.objective - self.now.objective > ROUNDING * abs(self.now.objective)
+        better = self._is_better(partition, self.now)
         if better:
             self.now = partition
             self._note(kind)
