@@ -97,23 +97,26 @@ class SuffStats(NamedArrays):
         return self._map(lambda name, value: value if name in self.shared else value.sum(axis=0, keepdims=True))
 
     def join(self, first, second):
-        """Statistics with two components taken as one, which has the place of the first.
+        """Statistics with pairs of components taken as one each, which has the place of the first.
 
         Parameters
         ----------
-        first, second : int
+        first, second : array-like of int
+            No component twice.
 
         Returns
         -------
-        joined : same type, of one component fewer
+        joined : same type, of fewer components
         """
-        one = self.take([first, second]).pool()
+        # what is shared is there once
+        others = self.take(second)._map(lambda name, value: 0.0 * value if name in self.shared else value)
+        merged = self.take(first).merge(others)
 
         def joined(name, value):
             if name in self.shared:
-                return one._arrays[name]
+                return merged._arrays[name]
             value = value.copy()
-            value[first] = one._arrays[name][0]
+            value[first] = merged._arrays[name]
             return np.delete(value, second, axis=0)
 
         return self._map(joined)

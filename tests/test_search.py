@@ -16,7 +16,7 @@ from skem.inference.search import Search
 from skem.summary import summarize
 from skem.weights import PARTITION_PRIORS
 
-FAMILIES = [Gaussian(kind) for kind in ("full", "tied", "diag", "spherical")] + [Poisson()]
+FAMILIES = [Gaussian(kind) for kind in ("full", "tied", "diag", "spherical", "EII", "EEI")] + [Poisson()]
 each_family = pytest.mark.parametrize("family", FAMILIES, ids=repr)
 each_prior = pytest.mark.parametrize("prior", PARTITION_PRIORS)
 
@@ -76,7 +76,7 @@ def test_merge_gains_are_differences_of_objectives(family):
     while len(merges.n_k) > 1:
         before = objective(evidence, source, merges.labels(labels))
         first, second, gain = merges.best()
-        merges.merge(first, second)
+        merges.merge([first], [second])
         assert objective(evidence, source, merges.labels(labels)) - before == pytest.approx(gain, abs=1e-8)
 
 

@@ -60,7 +60,7 @@ class BayesianKMeans(BaseMixture):
     warm_start : bool, default=False
         Whether a further fit starts from the mixture fitted before.
     random_state : int, RandomState instance or None, default=None
-        Seeds the starts. The search from one cluster draws nothing.
+        Seeds the starts. A first search from one cluster is the same for any seed.
     verbose : int, default=0
         1 prints every tenth iteration, 2 each.
 
@@ -181,7 +181,9 @@ class BayesianKMeans(BaseMixture):
         best = None
         for run, rng in enumerate(rngs):
             report = monitor.begin(run)
-            search = Search(evidence, distinct, np.random.default_rng(0) if rng is None else rng, self.max_iter)
+            # a first search from one cluster, or from where the user says, is the same for any seed
+            fixed = run == 0 and (rng is None or self.order == "top_down")
+            search = Search(evidence, distinct, np.random.default_rng(0) if fixed else rng, self.max_iter)
             labels, n_clusters = self._begin(search, source, run, rng is None, warm)
             fit = search.run(labels, n_clusters, report)
             if best is None or fit.objective - best.objective > 1e-12 * abs(best.objective):
@@ -196,7 +198,7 @@ class BayesianKMeans(BaseMixture):
         if is_given:
             n_clusters, cell = self._n_start, MaximizationExpectation
             given = self._warm_pass(source, cell) if warm else start(source, n_clusters, self.init, None, cell.assign)
-            state = UPDATES["expect"](search.evidence.at(n_clusters), given.stats, given.n_k)
+            state = UPDATES["evidence"](search.evidence.at(n_clusters), given.stats, given.n_k)
             search.source.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
             return labels, n_clusters
         if run == 0 and self.order == "top_down":

@@ -36,6 +36,8 @@ class Family(BaseEstimator):
     - ``log_normalizer(posterior)`` -> (K,), or a float where components share parameters
     - ``log_density(prior, theta)`` -> float, of all components together
     - ``log_predictive(posterior, X)`` -> (n, K), base measure left out
+    - optional, where components share parameters: ``merged_log_normalizers(prior, stats, first, second)`` ->
+      (n_pairs,), the log normaliser of the posterior if two components were merged, for many pairs at once
 
     Verbs that lead from a fitted mixture to others, `columns` and `rest` being lists that hold every column once:
 

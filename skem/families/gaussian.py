@@ -286,6 +286,40 @@ class Gaussian(Family):
         covariances = structure.log_wishart_norm(posterior.nu, structure.factorize(posterior.scatter)[1], d)
         return float(means.sum() + covariances) if structure.shared else means + covariances
 
+    def merged_log_normalizers(self, prior, stats, first, second):
+        """Log normaliser of the posterior of all components of a shared covariance, were two of them merged.
+
+        Parameters
+        ----------
+        prior, stats : Moments
+        first, second : intp ndarray of shape (n_pairs,)
+
+        Returns
+        -------
+        log_normalizers : ndarray of shape (n_pairs,)
+        """
+        apart, d = self._structure.apart, self.summary_.n_features
+
+        def spread(weight, deviation):
+            if stats.scatter.ndim == 2:
+                return (weight[:, None] * deviation)[:, :, None] * deviation[:, None, :]
+            squares = weight[:, None] * deviation**2
+            return squares if stats.scatter.ndim == 1 else squares.sum(axis=1)
+
+        def pull(kappa, mean):
+            return spread(prior.kappa[0] * kappa / (prior.kappa[0] + kappa), mean - prior.mean[0])
+
+        i, j, posterior = stats.take(first), stats.take(second), prior.merge(stats)
+        kappa = i.kappa + j.kappa
+        share = j.kappa / kappa
+        between = spread(i.kappa * share, j.mean - i.mean)
+        merged = pull(kappa, i.mean + share[:, None] * (j.mean - i.mean))
+        scatter = posterior.scatter + between + merged - pull(i.kappa, i.mean) - pull(j.kappa, j.mean)
+        log_kappa = np.log(posterior.kappa)
+        log_kappa = log_kappa.sum() - log_kappa[first] - log_kappa[second] + np.log(prior.kappa[0] + kappa)
+        means = 0.5 * d * (LOG_2PI * (len(posterior.kappa) - 1) - log_kappa)
+        return means + apart.log_wishart_norm(posterior.nu, apart.factorize(scatter)[1], d)
+
     def log_density(self, prior, theta):
         structure, d = self._structure, self.summary_.n_features
         power = structure.log_density_dof(prior.nu, d, prior.n_components)

@@ -12,6 +12,7 @@ REQUIRED = {
     "mle": ("mle",),
     "mode": ("prior", "mode", "log_density"),
     "expect": ("prior", "expect", "log_normalizer", "log_likelihood"),
+    "evidence": ("prior", "expect", "log_normalizer"),
     "draw": ("prior", "draw", "log_normalizer", "log_likelihood"),
 }
 
@@ -142,16 +143,22 @@ def update_mode(model, stats, n_k, theta=None, rng=None):
     return State(posterior, theta, weight_posterior, log_weights, stats, n_k, penalty, 0.0)
 
 
-def update_expect(model, stats, n_k, theta=None, rng=None):
-    """The whole posterior, entering the scores through expected log densities."""
+def update_evidence(model, stats, n_k, theta=None, rng=None):
+    """The whole posterior, as `update_expect`, where labels are hard: the evidence is the objective."""
     posterior, weight_posterior = _posteriors(model, stats, n_k)
     theta = model.family.expect(posterior)
     log_weights = model.weights.expect(weight_posterior)
     evidence = log_evidence(model, posterior, weight_posterior)
+    return State(posterior, theta, weight_posterior, log_weights, stats, n_k, 0.0, evidence)
+
+
+def update_expect(model, stats, n_k, theta=None, rng=None):
+    """The whole posterior, entering the scores through expected log densities."""
+    state = update_evidence(model, stats, n_k)
     # for the exact posterior, evidence = expected log-likelihood - KL(q || prior)
-    expected = np.sum(model.family.log_likelihood(theta, stats)) + model.weights.log_likelihood(log_weights, n_k)
-    penalty = evidence - float(expected)
-    return State(posterior, theta, weight_posterior, log_weights, stats, n_k, penalty, evidence)
+    expected = np.sum(model.family.log_likelihood(state.theta, stats))
+    expected += model.weights.log_likelihood(state.log_weights, n_k)
+    return state._replace(penalty=state.evidence - float(expected))
 
 
 def update_draw(model, stats, n_k, theta=None, rng=None):
@@ -163,7 +170,13 @@ def update_draw(model, stats, n_k, theta=None, rng=None):
     return State(posterior, theta, weight_posterior, log_weights, stats, n_k, 0.0, evidence)
 
 
-UPDATES = {"mle": update_mle, "mode": update_mode, "expect": update_expect, "draw": update_draw}
+UPDATES = {
+    "mle": update_mle,
+    "mode": update_mode,
+    "expect": update_expect,
+    "evidence": update_evidence,
+    "draw": update_draw,
+}
 
 
 class Algorithm:

@@ -43,7 +43,7 @@ class MaximizationExpectation(Algorithm):
     """
 
     assign = "hard"
-    update = "expect"
+    update = "evidence"
     #: the passes between sweeps have no bound of their own
     max_reports = None
 
@@ -117,7 +117,7 @@ def settle(model, source, labels, max_sweeps):
         except np.linalg.LinAlgError:
             kind = None
     if kind is None:
-        start = UPDATES["expect"](model, given.stats, given.n_k)
+        start = UPDATES["evidence"](model, given.stats, given.n_k)
         fit = MaximizationExpectation(max_iter=max_sweeps, sweeps=False).run(model, source, start, labels=labels)
         return fit.labels, Pass(fit.objective, 0, fit.state.n_k, fit.state.stats)
     for _ in range(max_sweeps):

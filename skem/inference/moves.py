@@ -78,7 +78,7 @@ def split(place, kind="split"):
     for cut in best_cuts(Z, sample.canonical().weight, N_CUTS):
         labels, given = settle(model, sample, cut, MAX_SWEEPS)
         if (given.n_k > 0).all():
-            value = UPDATES["expect"](model, given.stats, given.n_k).evidence
+            value = UPDATES["evidence"](model, given.stats, given.n_k).evidence
             if value > best:
                 best, found = value, (labels, given)
     if found is None:
@@ -87,7 +87,7 @@ def split(place, kind="split"):
     if sample is source:
         gain = place.gain(given.stats, given.n_k)
         return Move(kind, place.clusters, place.positions, labels, 2, gain)
-    state = UPDATES["expect"](model, given.stats, given.n_k)
+    state = UPDATES["evidence"](model, given.stats, given.n_k)
     fit = MaximizationExpectation(max_iter=MAX_UPDATES, sweeps=False).run(model, source, state)
     gain = place.gain(fit.state.stats, fit.state.n_k)
     return Move(kind, place.clusters, place.positions, fit.labels, 2, gain)

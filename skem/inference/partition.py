@@ -120,21 +120,31 @@ class Evidence:
         -------
         gains : ndarray of shape (n_pairs,)
         """
-        gains = np.full(len(first), self.count_gain(len(n_k), len(n_k) - 1))
-        if not self.additive:
-            sizes, rows = self.partitions.log_sizes, self.of_rows(stats)
-            gains += sizes(n_k[first] + n_k[second]) - sizes(n_k[first]) - sizes(n_k[second]) - rows
-            for pair, (i, j) in enumerate(zip(first, second, strict=True)):
-                gains[pair] += self.of_rows(stats.join(i, j))
-            return gains
-        scores = self.scores(stats, n_k)
-        numbers = sum(value.size for value in stats.to_dict()["arrays"].values()) // len(n_k)
+        n_clusters = len(n_k)
+        numbers = sum(value.size for value in stats.to_dict()["arrays"].values()) // (
+            n_clusters if self.additive else 1
+        )
         step = max(1, CHUNK // numbers)
+        gains = np.empty(len(first))
         for start in range(0, len(first), step):
-            i, j = first[start : start + step], second[start : start + step]
-            merged = self.scores(stats.take(i).merge(stats.take(j)), n_k[i] + n_k[j])
-            gains[start : start + step] += merged - scores[i] - scores[j]
-        return gains
+            pairs = slice(start, start + step)
+            gains[pairs] = self._merge_gains(stats, n_k, first[pairs], second[pairs])
+        return gains + self.count_gain(n_clusters, n_clusters - 1) if len(first) else gains
+
+    def _merge_gains(self, stats, n_k, first, second):
+        """Gains without that of the clusters' count."""
+        if self.additive:
+            merged = self.scores(stats.take(first).merge(stats.take(second)), n_k[first] + n_k[second])
+            scores = self.scores(stats, n_k)
+            return merged - scores[first] - scores[second]
+        family, prior, sizes = self.model.family, self.priors(len(n_k)), self.partitions.log_sizes
+        if family.has("merged_log_normalizers"):
+            fewer = family.log_normalizer(self.priors(len(n_k) - 1))
+            rows = family.merged_log_normalizers(prior, stats, first, second) - fewer
+        else:
+            rows = np.array([self.of_rows(stats.join([i], [j])) for i, j in zip(first, second, strict=True)])
+        gains = sizes(n_k[first] + n_k[second]) - sizes(n_k[first]) - sizes(n_k[second])
+        return gains + rows - self.of_rows(stats)
 
     def partition(self, source, labels, n_clusters):
         """Partition by labels, clusters without weight left out.
@@ -182,43 +192,55 @@ class Merges:
     def __init__(self, evidence, stats, n_k):
         self.evidence, self.stats, self.n_k = evidence, stats, n_k
         self.groups = [[k] for k in range(len(n_k))]
-        self._measure()
-
-    def _measure(self):
-        n_clusters = len(self.n_k)
+        n_clusters = len(n_k)
         self.gains = np.full((n_clusters, n_clusters), -np.inf)
-        first, second = np.triu_indices(n_clusters, 1)
+        self._measure(*np.triu_indices(n_clusters, 1))
+
+    def _measure(self, first, second):
         gains = self.evidence.merge_gains(self.stats, self.n_k, first, second)
         self.gains[first, second] = self.gains[second, first] = gains
 
     def best(self):
         """Return the pair of the largest gain, the lower first, and the gain."""
-        n_clusters = len(self.n_k)
-        if n_clusters < 2:
+        if len(self.n_k) < 2:
             return 0, 0, -np.inf
         first, second = np.unravel_index(int(np.argmax(self.gains)), self.gains.shape)
         return int(first), int(second), float(self.gains[first, second])
 
+    def mutual(self):
+        """Pairs of clusters that gain most from one another, and gain: the lower of each, and the other."""
+        partner = np.argmax(self.gains, axis=1)
+        everywhere = np.arange(len(partner))
+        pairs = (partner[partner] == everywhere) & (everywhere < partner) & (self.gains[everywhere, partner] > 0)
+        return everywhere[pairs], partner[pairs]
+
     def merge(self, first, second):
-        """Merge two clusters, the first < second, into the place of the first."""
-        evidence, n_clusters = self.evidence, len(self.n_k)
+        """Merge pairs of clusters, each into the place of the first.
+
+        Parameters
+        ----------
+        first, second : array-like of int
+            No cluster twice.
+        """
+        evidence, n_before = self.evidence, len(self.n_k)
         self.stats = self.stats.join(first, second)
-        self.n_k = self.n_k.copy()
-        self.n_k[first] += self.n_k[second]
-        self.n_k = np.delete(self.n_k, second)
-        self.groups[first] += self.groups.pop(second)
-        if not evidence.additive:
-            self._measure()
-            return
-        if n_clusters == 2:
-            self.gains = np.full((1, 1), -np.inf)
-            return
-        # what changes for the other pairs is the count of clusters alone
-        others = np.delete(np.arange(n_clusters - 1), first)
-        step = evidence.count_gain(n_clusters - 1, n_clusters - 2) - evidence.count_gain(n_clusters, n_clusters - 1)
-        self.gains = np.delete(np.delete(self.gains, second, axis=0), second, axis=1) + step
-        gains = evidence.merge_gains(self.stats, self.n_k, np.full(len(others), first), others)
-        self.gains[first, others] = self.gains[others, first] = gains
+        n_k = self.n_k.copy()
+        n_k[first] += n_k[second]
+        for i, j in zip(first, second, strict=True):
+            self.groups[i] += self.groups[j]
+        left = np.delete(np.arange(n_before), second)
+        self.n_k = n_k[left]
+        self.groups = [self.groups[k] for k in left]
+        self.gains = self.gains[np.ix_(left, left)]
+        n_clusters = len(left)
+        i, j = np.triu_indices(n_clusters, 1)
+        if evidence.additive and n_clusters > 1:
+            # what changes for pairs of which neither has merged is the count of clusters alone
+            self.gains += evidence.count_gain(n_clusters, n_clusters - 1) - evidence.count_gain(n_before, n_before - 1)
+            changed = np.isin(left, first)
+            changed = changed[i] | changed[j]
+            i, j = i[changed], j[changed]
+        self._measure(i, j)
 
     def labels(self, labels):
         """Labels of the clusters of the beginning as labels of the present ones."""

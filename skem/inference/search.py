@@ -1,14 +1,18 @@
 """Bayesian k-means that finds the number of clusters."""
 
+from typing import Any
+
 import numpy as np
 
 from skem.inference.base import UPDATES, Fit
 from skem.inference.hard import MaximizationExpectation
 from skem.inference.moves import split
-from skem.inference.partition import Merges, Neighbourhood, Partition
+from skem.inference.partition import Evidence, Merges, Neighbourhood
 from skem.starts import seed_labels
-from skem.summary import SUBSAMPLE, CanonicalRows
+from skem.summary import CanonicalRows
 
+# Rows that a search begins with where there are many, more in many columns.
+SAMPLE, SAMPLE_COLUMNS = 1 << 14, 1 << 11
 # Batch updates of all rows after a round of splits; the last round goes on until labels rest.
 ROUND_UPDATES = 4
 # A gain below this share of the objective is rounding.
@@ -28,7 +32,8 @@ class Search:
     A round tries every cluster in two, accepts the gainful splits together, lets all rows move, and merges while a
     merge gains. Where neither splits nor merges are left, rows move one by one. Every step is judged by the exact
     objective, which never falls. At the end the rows are divided into too many clusters by k-means, and climb from
-    there: what a plane cannot cut shows, and a poor optimum is left.
+    there: what a plane cannot cut shows, and a poor optimum is left. Where rows are many, all this is done with a
+    sample of them, and what was found there is where all rows go on.
 
     Parameters
     ----------
@@ -57,7 +62,7 @@ class Search:
         self.rng = rng
         self.max_iter = max_iter
         self.on_step = on_step
-        self.best: Partition | None = None
+        self.best: Any = None
         self.objectives: list[float] = []
         self._monitor = None
         self._stopped = False
@@ -81,22 +86,42 @@ class Search:
             Its objective is log p(x, partition); its labels are those of the source's rows.
         """
         self._monitor = monitor
-        self._climb(labels, n_clusters)
-        for _ in range(N_SHAKES):
-            before = self.best
-            if not self.done:
-                self._climb(*self.small_clusters(2 * before.n_clusters + SURPLUS))
-            if self.best is before:
-                break
+        size = max(SAMPLE, SAMPLE_COLUMNS * self.source.X.shape[1])
+        if len(self.source) > 2 * size:
+            self._climb(*self._found_in_sample(labels, n_clusters, size))
+        else:
+            self._climb(labels, n_clusters)
+            self._climb_anew()
         best = self.best
         n_iter = len(self.objectives) - 1
         return Fit(self._state(best), best.objective, self.objectives, n_iter, not self.done, best.labels)
+
+    def _found_in_sample(self, labels, n_clusters, size):
+        """Labels of all rows from a search in some of them, and the number of clusters."""
+        # rows in canonical order are many here, and sorted by a hash: a stride is a fair sample
+        chosen = np.arange(0, len(self.source), -(-len(self.source) // size))
+        sample = self.source.part(chosen)
+        evidence = Evidence(self.evidence.model._replace(total_weight=sample.total_weight), self.evidence.partitions)
+        state = Search(evidence, sample, self.rng, self.max_iter).run(labels[chosen], n_clusters).state
+        labels = np.zeros(len(self.source), dtype=np.int32)
+        self.source.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
+        return labels, len(state.n_k)
+
+    def _climb_anew(self):
+        """Climb from many clusters, and again while that helps."""
+        for _ in range(N_SHAKES):
+            before = self.best
+            if self.done:
+                return
+            self._climb(*self.small_clusters(2 * before.n_clusters + SURPLUS))
+            if self.best is before:
+                return
 
     def small_clusters(self, n_clusters):
         """Labels of many clusters by k-means, and how many there are."""
         source = self.source
         n_clusters = int(np.clip(n_clusters, 1, max(1, len(source) // LEAST_ROWS)))
-        stride = np.arange(0, len(source), -(-len(source) // SUBSAMPLE))
+        stride = np.arange(0, len(source), -(-len(source) // SAMPLE))
         rows = CanonicalRows(source.index[stride], source.canonical().weight[stride], None)
         labels = seed_labels(source, n_clusters, "k-means", self.rng, rows)
         return labels[source.index], n_clusters
@@ -105,7 +130,7 @@ class Search:
         """Go uphill from a partition as far as moves lead."""
         self.now = self.evidence.partition(self.source, labels, n_clusters)
         self._note("start")
-        if self.best is not self.now or n_clusters > 1:
+        if n_clusters > 1:
             # many clusters are merged before they are split
             self._accept("batch", self._moved(self.now, ROUND_UPDATES))
             self._merge_all()
@@ -121,7 +146,7 @@ class Search:
         return self._stopped or len(self.objectives) > self.max_iter
 
     def _state(self, partition):
-        return UPDATES["expect"](self.evidence.at(partition.n_clusters), partition.stats, partition.n_k)
+        return UPDATES["evidence"](self.evidence.at(partition.n_clusters), partition.stats, partition.n_k)
 
     def _note(self, kind):
         """Note the present partition as a step."""
@@ -204,12 +229,11 @@ class Search:
     # -- merges ----------------------------------------------------------------------------------
 
     def _merge_all(self):
-        """Merge pairs of clusters, the best first, while that gains."""
+        """Merge pairs of clusters, those that gain most from one another first, while that gains."""
         merges = Merges(self.evidence, self.now.stats, self.now.n_k)
-        n_clusters = self.now.n_clusters
-        while (best := merges.best())[2] > 0:
-            merges.merge(*best[:2])
-        if len(merges.n_k) == n_clusters:
+        while len((pairs := merges.mutual())[0]):
+            merges.merge(*pairs)
+        if len(merges.n_k) == self.now.n_clusters:
             return False
         if not self._accept("merge", self.evidence.occupied(merges.labels(self.now.labels), merges.stats, merges.n_k)):
             return False

@@ -1,18 +1,26 @@
 """What all covariance structures share: the constraint's numbers, and the mark of a shared covariance."""
 
+from typing import Any
+
 import numpy as np
-from scipy.special import digamma
+from scipy.special import digamma, gammaln
 
 # Eigenvalues of D^-1/2 Sigma D^-1/2, D the diagonal of the data's variance, are held at or above this.
 EIGENVALUE_FLOOR = 1e-9
 # Relative eigenvalues of a scatter below this are rounding.
 ROUNDING = 1e-14
 LOG_2 = np.log(2.0)
+LOG_PI = np.log(np.pi)
 
 
 def along(value, like):
     """Append axes to one number a component (or one for all) until it divides `like`."""
     return np.reshape(value, np.shape(value) + (1,) * (np.ndim(like) - np.ndim(value)))
+
+
+def log_multigamma(a, d):
+    """Log of the multivariate gamma function; SciPy's loops over the columns in Python."""
+    return gammaln(np.asarray(a)[..., None] - 0.5 * np.arange(d)).sum(axis=-1) + 0.25 * d * (d - 1) * LOG_PI
 
 
 def multidigamma(a, d):
@@ -44,6 +52,8 @@ class Shared:
     """One covariance for all components, whose scatter and nu have no component axis; mixed into its structure."""
 
     shared: tuple[str, ...] = ("nu", "scatter")
+    #: the structure of one such covariance a component
+    apart: Any
 
     def per_component(self, value, n_components):
         # a shared term is spread evenly, so that terms of components add up to the total

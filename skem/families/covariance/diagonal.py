@@ -91,6 +91,7 @@ class TiedDiag(Shared, Diag):
 
     name = "EEI"
     merging = "tied"
+    apart = Diag()
     collapsed_kind = None
 
     def shape(self, n_components, d):
@@ -199,6 +200,7 @@ class Sphere(Shared, Spherical):
 
     name = "EII"
     merging = "ward"
+    apart = Spherical()
     collapsed_kind = "EII"
 
     def shape(self, n_components, d):

@@ -5,11 +5,19 @@ diagonal structures keep its diagonal. A structure knows shapes and normalising 
 """
 
 import numpy as np
-from scipy.special import multigammaln
 
 from skem._kernels.gaussian import constrain
 from skem._kernels.linalg import cholesky, precision_factor, triangular_inverse
-from skem.families.covariance.common import EIGENVALUE_FLOOR, LOG_2, ROUNDING, Shared, along, held_factor, multidigamma
+from skem.families.covariance.common import (
+    EIGENVALUE_FLOOR,
+    LOG_2,
+    ROUNDING,
+    Shared,
+    along,
+    held_factor,
+    log_multigamma,
+    multidigamma,
+)
 
 
 class Full:
@@ -114,7 +122,7 @@ class Full:
 
     def trace(self, factor, scatter):
         """tr(F_k S_k F_k')."""
-        return np.einsum("kij,kjl,kil->k", factor, scatter, factor, optimize=True)
+        return ((factor @ scatter) * factor).sum(axis=(1, 2))
 
     def expected_log_det(self, nu, log_det_scatter, d):
         """E log |precision| under Wishart(nu, S^-1)."""
@@ -122,7 +130,7 @@ class Full:
 
     def log_wishart_norm(self, nu, log_det_scatter, d):
         """Log of the integral of |P|^((nu - d - 1) / 2) exp(-tr(S P) / 2)."""
-        return 0.5 * nu * (d * LOG_2 - log_det_scatter) + multigammaln(0.5 * nu, d)
+        return 0.5 * nu * (d * LOG_2 - log_det_scatter) + log_multigamma(0.5 * nu, d)
 
     def draw(self, nu, factor, d, rng):
         """Factor of a precision from Wishart(nu, S^-1), by Bartlett's decomposition from the last column up."""
@@ -167,6 +175,7 @@ class Tied(Shared, Full):
 
     name = "tied"
     merging = "tied"
+    apart = Full()
     collapsed_kind = "tied"
     feature_map = "x"
 
@@ -207,7 +216,7 @@ class Tied(Shared, Full):
         return np.stack([((Y - m) ** 2).sum(axis=1) for m in M], axis=1)
 
     def trace(self, factor, scatter):
-        return np.einsum("ij,jl,il->", factor, scatter, factor, optimize=True)
+        return ((factor @ scatter) * factor).sum()
 
     def draw(self, nu, factor, d, rng):
         return super().draw(nu, factor[None], d, rng)[0]
