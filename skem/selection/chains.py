@@ -9,6 +9,7 @@ from skem._compat import single_blas_thread
 from skem.estimators.base import BaseMixture
 from skem.exceptions import silent_warnings
 from skem.inference.base import Model
+from skem.portfolio import StartRecord
 from skem.selection.criteria import CRITERIA, is_above, is_degenerate, measure
 from skem.selection.neighbors import Neighbors
 
@@ -58,14 +59,18 @@ class Improver:
         self.neighbors = Neighbors(X, sample_weight, family)
         self.least_mass = SUPPORT * (family.n_parameters(d, 2) - family.n_parameters(d, 1))
 
-    def improve(self, fitted, starts):
-        """Publish the best run from these starts in a fit, if it is better: after a race, one goes to the end.
+    def split(self, smaller, fitted):
+        """Improve a fit by starts that cut components of one with fewer."""
+        if not smaller.degenerate_ and smaller.n_components_ < fitted.n_components:
+            self._improve("split", fitted, self.neighbors.splits(smaller, fitted.n_components, N_SPLITS))
 
-        Parameters
-        ----------
-        fitted : BaseMixture
-        starts : list of (log_weights, theta)
-        """
+    def merge(self, larger, fitted):
+        """Improve a fit by a start that joins components of one with more."""
+        if not larger.degenerate_ and larger.n_components_ > fitted.n_components:
+            self._improve("merge", fitted, self.neighbors.merges(larger, fitted.n_components))
+
+    def _improve(self, name, fitted, starts):
+        """Publish the best run from these starts in a fit, if it is better: after a race, one goes to the end."""
         if not starts:
             return
         algorithm, source = fitted._algorithm(), fitted._source(*self.rows, self.family)
@@ -87,7 +92,8 @@ class Improver:
         )
         *after, worth = self._merit(fitted, model, best)
         if after > before or (after == before and is_above(worth, reached)):
-            fitted._publish(model, source, best)
+            record = StartRecord(name, getattr(fitted, "n_starts_", 1) + len(starts), 1)
+            fitted._publish(model, source, best._replace(start=record))
 
     def _merit(self, fitted, model, fit):
         """What a run is compared by, see `_rate`."""
@@ -159,7 +165,7 @@ def fit_chain(chain, criterion, X, sample_weight, fold=None, verbose=0):
 
 
 def fit_all(chain, X, sample_weight):
-    """Fit the candidates of a chain, each from its own start, from the one before it and from the one after it.
+    """Fit the candidates of a chain, those that fall behind also from the one before and from the one after.
 
     Parameters
     ----------
@@ -172,26 +178,46 @@ def fit_all(chain, X, sample_weight):
     fits : list of (estimator, error)
         The estimator is None where the fit has failed, and the error then tells why.
     """
-    fits: list[tuple[Any, str | None]] = []
-    last, improver = None, None
+    fits: list[Any] = []
+    errors: list[str | None] = []
     for n_components in chain.n_components:
         fit, error = None, None
         try:
             fit = _fit(clone(chain.estimator).set_params(n_components=n_components), X, sample_weight)
-            if last is not None and n_components > last.n_components_:
-                improver = improver or Improver(fit, X, sample_weight)
-                improver.improve(fit, improver.neighbors.splits(last, n_components, N_SPLITS))
         except Exception as failure:  # whatever it is, the other candidates go on
-            fit, error = None, f"{type(failure).__name__}: {failure}"
-        fits.append((fit, error))
-        if fit is not None and has_neighbors(fit) and not fit.degenerate_:
-            last = fit
-    for (fit, _), (larger, _) in zip(fits[-2::-1], fits[:0:-1], strict=True):
-        if improver is None or fit is None or larger is None or larger.degenerate_:
-            continue
-        if larger.n_components_ > fit.n_components > 1:
-            improver.improve(fit, improver.neighbors.merges(larger, fit.n_components))
-    return fits
+            error = f"{type(failure).__name__}: {failure}"
+        fits.append(fit)
+        errors.append(error)
+    able = [fit for fit in fits if fit is not None and has_neighbors(fit)]
+    if len(able) > 1:
+        improver = Improver(able[0], X, sample_weight)
+        for i in range(1, len(able)):
+            if lags(able, i):
+                improver.split(able[i - 1], able[i])
+        for i in range(len(able) - 2, -1, -1):
+            if lags(able, i):
+                improver.merge(able[i + 1], able[i])
+    return list(zip(fits, errors, strict=True))
+
+
+def lags(fits, i):
+    """Whether a fit may have ended too low: its objective is below the line between its neighbours'.
+
+    Parameters
+    ----------
+    fits : list of BaseMixture
+        In rising order of the number of components.
+    i : int
+
+    Returns
+    -------
+    lagging : bool
+        Where there is no line, at the last fit and beside degenerate ones, true; but one component has one optimum.
+    """
+    if i == 0 or i == len(fits) - 1 or any(fit.degenerate_ for fit in fits[i - 1 : i + 2]):
+        return fits[i].n_components > 1
+    sizes, reached = zip(*((fit.n_components, fit.lower_bound_) for fit in fits[i - 1 : i + 2]), strict=True)
+    return reached[1] < np.interp(sizes[1], sizes[::2], reached[::2])
 
 
 def has_neighbors(fitted):

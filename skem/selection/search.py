@@ -65,9 +65,9 @@ class MixtureSelection(
     """The number of components, the family and the algorithm of a mixture, chosen by a criterion.
 
     Fits every candidate and behaves as the best of them: what it predicts, and its attributes with a trailing
-    underscore, are those of `best_estimator_`. Each number of components starts as the estimator does by itself, from
-    the fit with fewer components, cut where that gains the most, and from the fit with more, joined where that loses
-    the least; the best run counts.
+    underscore, are those of `best_estimator_`. A number of components that falls behind its neighbours is started again
+    from the fit with fewer components, cut where that gains the most, and from the fit with more, joined where that
+    loses the least.
 
     Parameters
     ----------
