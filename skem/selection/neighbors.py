@@ -138,4 +138,4 @@ class Neighbors:
         """Complete-data log-likelihood of all components, two of which, the first < second, are one."""
         joined = np.delete(n_k, second)
         joined[first] += n_k[second]
-        return self._worth(stats.join(first, second), joined).sum()
+        return self._worth(stats.join([first], [second]), joined).sum()
