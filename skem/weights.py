@@ -6,6 +6,9 @@ from scipy.special import betaln, digamma, gammaln, logsumexp, xlogy
 from skem._kernels.ascent import LOG_ZERO, log_share
 from skem.suffstats import SuffStats
 
+# Nats that a cluster beyond an upper bound costs: more than any data give for it.
+SURPLUS_COST = 1e12
+
 
 def safe_log(weights):
     """Logarithm with LOG_ZERO in place of -inf."""
@@ -199,12 +202,12 @@ class BoundedPartitions(DirichletPartitions):
         self.n_components = n_components
 
     def log_count(self, n_clusters, total):
-        """Term of the number of clusters, which is at most K."""
-        if n_clusters > self.n_components:
-            return -np.inf
-        mass, n_empty = self.n_components * self.concentration, self.n_components - n_clusters
+        """Term of the number of clusters; beyond K no gain pays for one."""
+        surplus = max(n_clusters - self.n_components, 0)
+        mass, n_empty = self.n_components * self.concentration, self.n_components - n_clusters + surplus
         labellings = gammaln(self.n_components + 1.0) - gammaln(n_empty + 1.0)
-        return float(labellings + gammaln(mass) - gammaln(total + mass))
+        # finite, for a search that begins with too many clusters to tell by how much one merge is better than another
+        return float(labellings + gammaln(mass) - gammaln(total + mass)) - surplus * SURPLUS_COST
 
 
 class ProcessPartitions(DirichletPartitions):

@@ -355,16 +355,16 @@ class VariationalMixture(OnlineMixin, SoftMixture):
     def _starts(self, portfolio, source, rng, warm):
         for name, n_starts, given in super()._starts(portfolio, source, rng, warm):
             if rng is not None and self._has_moves:
-                given = self._partitioned(portfolio.model, source, given)
+                given = self._partitioned(portfolio.model, source, given, rng)
             yield name, n_starts, given
 
-    def _partitioned(self, model, source, given):
+    def _partitioned(self, model, source, given, rng):
         """Statistics of a partition that Bayesian k-means makes of a start."""
         concentration = self._concentration(model.n_components)
         if self.weight_prior == "dirichlet_process":
             # Dirichlet(a / K), which tends to the process as K grows
             concentration /= model.n_components
-        return partition_start(model, source, given, concentration, self.max_iter)
+        return partition_start(model, source, given, concentration, rng, self.max_iter)
 
     def _order_start(self, algorithm, model, given):
         if self.weight_prior == "dirichlet_process":

@@ -9,7 +9,7 @@ from skem.inference.search import Search
 from skem.weights import BoundedPartitions
 
 
-def partition_start(model, source, given, concentration, max_iter):
+def partition_start(model, source, given, concentration, rng, max_iter):
     """Statistics of the partition that Bayesian k-means, with splits and merges, reaches from a start.
 
     Its objective is the bound of variational Bayes at shares that are all 0 or 1, so that a run which starts there
@@ -23,6 +23,8 @@ def partition_start(model, source, given, concentration, max_iter):
         The start; its most probable labels are where the search begins.
     concentration : float
         Of the Dirichlet prior of the weights of `model.n_components` components.
+    rng : numpy.random.Generator
+        For the search.
     max_iter : int
         Most steps.
 
@@ -40,8 +42,8 @@ def partition_start(model, source, given, concentration, max_iter):
     state = UPDATES["expect"](model, given.stats, given.n_k)
     labels = np.zeros(len(distinct), dtype=np.int32)
     distinct.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
-    search = Search(evidence, distinct, max_iter)
+    search = Search(evidence, distinct, rng, max_iter)
     search.run(labels, n_components)
-    n_more = n_components - search.now.n_clusters
-    n_k = np.concatenate([search.now.n_k, np.zeros(n_more)])
-    return Pass(search.now.objective, 0, n_k, search.now.stats.extend(n_more))
+    best = search.best
+    n_more = n_components - best.n_clusters
+    return Pass(best.objective, 0, np.concatenate([best.n_k, np.zeros(n_more)]), best.stats.extend(n_more))
