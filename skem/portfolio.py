@@ -11,7 +11,7 @@ import numpy as np
 
 from skem._kernels.agglomerate import ward
 from skem.engine import DistinctSource
-from skem.starts import StandardRows, find_centers, lloyd
+from skem.starts import StandardRows, assign_labels, find_centers, lloyd
 
 # Runs of each kind that a race begins with.
 ENTRIES = (("k-means", 2), ("hierarchical", 2), ("random", 8), ("projection", 4))
@@ -218,7 +218,7 @@ class Portfolio:
         short.max_iter = STAGES[0][0]
         entries = []
         for name, labels in propose(source, Z, rows.weight, model.n_components, rng):
-            state = self.begin(model, source.assign_given(model.n_components, codes=labels))
+            state = self.begin(model, assign_labels(source, model.n_components, labels, short.assign))
             fit = short.run(model, source, state)
             entries.append(Entry(name, fit, merit(short, model, fit)))
         self._n_starts += len(entries)

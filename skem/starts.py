@@ -68,7 +68,7 @@ class StandardRows(NamedTuple):
     ----------
     rows : CanonicalRows
     Z : ndarray of shape (m, d)
-        (x - origin) / (scale * unit), origin and scale being the summary's.
+        (x - origin) / (scale * unit), origin and scale being the summary's; or the family's own coordinates.
     unit : ndarray of shape (d,)
     """
 
@@ -80,13 +80,16 @@ class StandardRows(NamedTuple):
     def of(cls, source, rows=None):
         """Take them from a source: the canonical rows given, or a subsample."""
         summary = source.family.summary_
+        rows = subsample(source.X, source.weight) if rows is None else rows
+        if source.family.has("coordinates"):
+            Z = source.family.coordinates(summary.to_internal(source.X[rows.index]))
+            return cls(rows, Z, np.ones(Z.shape[1]))
         unit = np.sqrt(summary.variance)
         if source.family.equivariance == "scalar":
             unit = np.full_like(unit, np.sqrt(summary.variance.mean()))
         # in float precision, for weights and repeated rows to see the same bits: rows between two seeds are common in
         # rounded data, and rounding must not choose for them
         unit = unit.astype(np.float32).astype(np.float64)
-        rows = subsample(source.X, source.weight) if rows is None else rows
         Z = np.ascontiguousarray(summary.to_internal(source.X[rows.index], copy=False))
         Z /= unit
         return cls(rows, Z, unit)
@@ -136,7 +139,38 @@ def seed_labels(source, n_components, init, rng, rows=None):
     rows, Z, unit = StandardRows.of(source, rows)
     centers = find_centers(Z, rows.weight, n_components, init, rng)
     summary = source.family.summary_
-    return lloyd(source.X, None, centers, summary.origin, summary.scale * unit, 0)[1]
+    if not source.family.has("coordinates"):
+        return lloyd(source.X, None, centers, summary.origin, summary.scale * unit, 0)[1]
+    labels = np.empty(len(source), dtype=np.int32)
+    for block in source.blocks():
+        own = source.family.coordinates(summary.to_internal(source.take(block)))
+        labels[block] = lloyd(own, None, centers, np.zeros_like(unit), unit, 0)[1]
+    return labels
+
+
+def assign_labels(source, n_components, labels, assign):
+    """Statistics of the labels of a start.
+
+    Where outcomes may be impossible, each component gets a share of what all rows have, since soft assignments would
+    never leave a probability of zero.
+
+    Parameters
+    ----------
+    source : Source
+    n_components : int
+    labels : int32 ndarray of shape (n,)
+    assign : {"soft", "hard", "draw"}
+        How the algorithm assigns; the statistics of hard labels are theirs exactly.
+
+    Returns
+    -------
+    given : Pass
+    """
+    given, share = source.assign_given(n_components, codes=labels), source.family.start_share
+    if assign == "hard" or share == 0.0:
+        return given
+    common = given.stats.pool().scale((share / given.n_k.sum() * given.n_k)[:, None])
+    return given._replace(stats=given.stats.scale(1.0 - share).merge(common))
 
 
 def _check_labels(init, n, n_components):
@@ -223,7 +257,7 @@ def start(source, n_components, init, rng, assign="soft"):
     """
     n = len(source)
     if isinstance(init, str):
-        return source.assign_given(n_components, codes=seed_labels(source, n_components, init, rng))
+        return assign_labels(source, n_components, seed_labels(source, n_components, init, rng), assign)
     if isinstance(init, dict):
         log_weights, theta = theta_from_parameters(source.family, n_components, init)
         return source.run(log_weights, theta, assign=assign)

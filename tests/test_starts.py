@@ -8,11 +8,14 @@ import pytest
 from scipy.stats import chisquare
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import adjusted_rand_score
 
 from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
 from skem._kernels.seeding import column_range, kmeans_plusplus, row_hash
-from skem.families import Gaussian, Poisson
-from skem.starts import INITS, choose_seeds, lloyd
+from skem.engine import Source
+from skem.families import Categorical, Gaussian, Poisson
+from skem.starts import INITS, assign_labels, choose_seeds, lloyd
+from skem.summary import summarize
 
 GENERAL = [EMMixture, MAPMixture, VariationalMixture, BayesianKMeans, ICMMixture]
 X_IRIS, SPECIES = load_iris(return_X_y=True)
@@ -229,3 +232,35 @@ def test_column_range_and_place_hash(dtype, order):
         row_hash(X, low[:2], low)
     with pytest.raises(ValueError, match="one value per row"):
         column_range(X, weights[:5])
+
+
+# --- outcomes that may be impossible --------------------------------------------------------------
+
+
+def test_soft_runs_of_discrete_outcomes_start_with_every_outcome_possible():
+    # hard groups lack levels, and under maximum likelihood would lack them for ever
+    rng = np.random.default_rng(0)
+    X = rng.integers(3, size=(60, 4)).astype(float)
+    family = Categorical(categories=3).bind(summarize(X, None, None))
+    source, labels = Source(X, None, family), (X[:, 0] == 1).astype(np.int32)
+    for assign in ("soft", "hard"):
+        given = assign_labels(source, 2, labels, assign)
+        exact = source.assign_given(2, codes=labels)
+        np.testing.assert_array_equal(given.n_k, exact.n_k)
+        if assign == "hard":
+            np.testing.assert_array_equal(given.stats.total, exact.stats.total)
+            continue
+        assert (exact.stats.total == 0).any()
+        assert (given.stats.total > 0).all()
+        np.testing.assert_allclose(given.stats.total.sum(axis=0), exact.stats.total.sum(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(given.stats.total.sum(axis=1), 4 * given.n_k, rtol=1e-12)
+
+
+@pytest.mark.parametrize("init", ["portfolio", "k-means", "k-means++", "random"])
+def test_starts_know_levels_by_their_names_alone(init):
+    # renaming levels turns their order round, which must not matter to what the starts find
+    rng = np.random.default_rng(1)
+    group = np.arange(400) % 4
+    X = (np.where(rng.random((400, 6)) < 0.85, group[:, None], rng.integers(4, size=(400, 6))) * 7 + 3) % 5
+    mixture = EMMixture(4, family=Categorical(), init=init, n_init=5, random_state=0).fit(X)
+    assert adjusted_rand_score(group, mixture.labels_) > 0.95

@@ -45,6 +45,9 @@ class Family(BaseEstimator):
     - ``conditional(theta, given, rest, values)`` -> theta of the rest, where the given columns have these values
     - ``log_terms(log_weights, theta)`` -> `QuadraticTerms` whose log sum exp is the log density, base measure left out
 
+    A family whose internal coordinates are no places between which distances mean anything has ``coordinates(X)`` ->
+    (n, p), which are; starts and cuts use them.
+
     An algorithm names the verbs it requires and is refused in one sentence where one is missing. Beside the verbs a
     family in pure Python has ``features(X)`` -> (n, m), its T(x), and may have ``log_prob(X, theta)`` -> (n, K) in
     place of `natural`; it is slower, and under the same laws.
@@ -74,6 +77,8 @@ class Family(BaseEstimator):
         """
         return [self]
 
+    #: share of all rows' statistics that each component of a soft run has at its start, see `skem.starts`
+    start_share = 0.0
     #: whether X may be columns of anything, which `encode` makes numbers of
     encodes = False
 

@@ -97,6 +97,12 @@ class Categorical(DirichletFamily):
     def origin_collector(self, mean, n_components):
         return Linear(self.feature_map, n_codes=len(self.concentration_))
 
+    def coordinates(self, X):
+        """Return indicators of the outcomes, for a few rows: codes are names, not numbers."""
+        indicators = np.zeros((len(X), len(self.concentration_)))
+        np.put_along_axis(indicators, X.astype(np.intp), 1.0, axis=1)
+        return indicators
+
     def statistics(self, n_k, sums):
         total = sums["features"]
         return SuffStats({"n": self._groups(total), "total": total})

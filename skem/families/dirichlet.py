@@ -20,6 +20,8 @@ class DirichletFamily(Family):
     """
 
     location = "probabilities"
+    # a group that lacks an outcome at the start would lack it at the end of maximum likelihood
+    start_share = 0.5
 
     group_starts_: np.ndarray
     concentration_: np.ndarray

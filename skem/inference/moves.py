@@ -74,6 +74,8 @@ def split(place, kind="split"):
     chosen = np.arange(0, len(source), -(-len(source) // size))
     sample = source.part(chosen) if len(chosen) < len(source) else source
     Z = model.family.summary_.to_internal(sample.take(slice(None)))
+    if model.family.has("coordinates"):
+        Z = model.family.coordinates(Z)
     best, found = -np.inf, None
     for cut in best_cuts(Z, sample.canonical().weight, N_CUTS):
         labels, given = settle(model, sample, cut, MAX_SWEEPS)
