@@ -10,6 +10,9 @@ from skem.families.counts import check_rows
 from skem.families.dirichlet import DirichletFamily
 from skem.families.margins import take_columns
 
+# Below this part of a component's weight a difference of two sums is rounding.
+ROUNDING = 1e-12
+
 
 class Bernoulli(DirichletFamily):
     """Zeros and ones with p(x | p) = prod_j p_j^x_j (1 - p_j)^(1 - x_j); latent classes of binary items.
@@ -74,8 +77,10 @@ class Bernoulli(DirichletFamily):
 
     def statistics(self, n_k, sums):
         ones = sums["features"]
-        # sums of two roundings may cross by their last digit
-        return SuffStats({"total": np.concatenate([ones, np.maximum(n_k[:, None] - ones, 0.0)], axis=1)})
+        zeros = n_k[:, None] - ones
+        # what rounding leaves of nothing is nothing: a probability of zero would wake from it
+        zeros[zeros < ROUNDING * n_k[:, None]] = 0.0
+        return SuffStats({"total": np.concatenate([ones, zeros], axis=1)})
 
     def natural(self, theta):
         ones, zeros = np.split(theta.log_probability, 2, axis=1)
