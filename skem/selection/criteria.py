@@ -119,7 +119,7 @@ def check_criterion(estimator, criterion):
     criterion : str
     """
     if criterion == "log_evidence":
-        able = getattr(getattr(estimator, "_algorithm_class", None), "update", None) == "expect"
+        able = getattr(getattr(estimator, "_algorithm_class", None), "update", None) in ("expect", "evidence")
         advice = "take VariationalMixture or BayesianKMeans"
     else:
         able = hasattr(estimator, "score" if criterion == "held_out" else criterion)
