@@ -137,7 +137,8 @@ class Gaussian(Family):
             # a scatter given in numbers has the shape of one structure
             return [self]
         # in one dimension it only matters whether components share the variance
-        names = STRUCTURES if n_features > 1 else ("full", "tied")
+        distinct = dict.fromkeys(structure.name for structure in STRUCTURES.values())
+        names = distinct if n_features > 1 else ("full", "tied")
         return [clone(self).set_params(covariance_type=name) for name in names]
 
     # -- data side -------------------------------------------------------------------------------
