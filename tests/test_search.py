@@ -4,9 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.cluster.hierarchy import is_valid_linkage
 from scipy.special import gammaln
 from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
 
+import skem.inference.search as search_module
 from skem import BayesianKMeans
 from skem.engine import DistinctSource, Source
 from skem.families import Gaussian, Poisson
@@ -21,7 +24,7 @@ each_family = pytest.mark.parametrize("family", FAMILIES, ids=repr)
 each_prior = pytest.mark.parametrize("prior", PARTITION_PRIORS)
 
 
-def rows(family, n=240, d=3, k=6, seed=0):
+def rows(family, n=160, d=3, k=5, seed=0):
     rng = np.random.default_rng(seed)
     labels = rng.integers(k, size=n)
     if isinstance(family, Poisson):
@@ -109,6 +112,142 @@ def test_partition_priors_sum_to_one(prior):
         assert total == pytest.approx(1.0, rel=1e-12)
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+@each_family
+def test_no_partition_of_few_rows_is_better(family, seed):
+    X = rows(family, n=6, d=2, k=2, seed=seed)
+    evidence, source = problem(family, X)
+    every = partitions_of(len(source))
+    best = max(evidence.partition(source, labels, labels.max() + 1).objective for labels in every)
+    found = BayesianKMeans(family=family, n_init=3, random_state=0).fit(X)
+    assert found.log_evidence_ == pytest.approx(best, abs=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical", "EII"])
+def test_family_auto_finds_the_structure(kind):
+    rng = np.random.default_rng(3)
+    factors = {
+        "full": np.linalg.qr(rng.normal(size=(3, 3, 3)))[0] * np.array([1.0, 2.0, 4.0]),
+        "tied": np.tile(np.linalg.qr(rng.normal(size=(3, 3)))[0] * np.array([1.0, 2.0, 4.0]), (3, 1, 1)),
+        "diag": np.stack([np.diag(rng.permutation([1.0, 2.0, 4.0])) for _ in range(3)]),
+        "spherical": np.stack([scale * np.eye(3) for scale in (1.0, 2.0, 4.0)]),
+        "EII": np.stack([np.eye(3)] * 3),
+    }[kind]
+    labels = np.repeat(np.arange(3), 150)
+    X = 25.0 * np.eye(3)[labels] + np.einsum("nij,nj->ni", factors[labels], rng.normal(size=(450, 3)))
+    found = BayesianKMeans(family="auto").fit(X)
+    assert found.family_.covariance_type == kind
+    assert found.n_components_ == 3
+    given = BayesianKMeans(family=Gaussian(kind)).fit(X)
+    assert found.log_evidence_ == pytest.approx(given.log_evidence_, rel=1e-12)
+    np.testing.assert_array_equal(found.labels_, found.predict(X))
+    # evidences of families compare in the user's units
+    units = BayesianKMeans(family="auto").fit(1e3 * X + 5.0)
+    assert units.log_evidence_ == pytest.approx(found.log_evidence_ - X.size * np.log(1e3), rel=1e-10)
+
+
+def test_family_auto_is_at_least_as_good_as_each():
+    X = load_iris().data
+    found = BayesianKMeans(family="auto").fit(X)
+    each = [BayesianKMeans(family=Gaussian(kind)).fit(X).log_evidence_ for kind in ("full", "tied", "diag", "EII")]
+    assert found.log_evidence_ >= max(each) - 1e-9
+
+
+@each_family
+def test_dendrogram_has_the_form_that_scipy_draws(family):
+    X = rows(family)
+    found = BayesianKMeans(family=family).fit(X)
+    K = found.n_components_
+    assert K > 3
+    linkage = found.linkage_
+    assert is_valid_linkage(linkage)
+    assert linkage.shape == (K - 1, 4)
+    assert linkage[-1, 3] == K
+    np.testing.assert_array_equal(linkage[:, :2], found.children_)
+    np.testing.assert_array_equal(linkage[:, 2], found.distances_)
+    assert sorted(found.children_.ravel()) == list(range(2 * K - 2))
+    # the first merge is the one that loses least
+    evidence, source = problem(family, X)
+    labels = found.labels_[source.index]
+    before, losses = objective(evidence, source, labels), []
+    for i, j in itertools.combinations(range(K), 2):
+        merged = np.unique(np.where(labels == j, i, labels), return_inverse=True)[1].astype(np.int32)
+        losses.append((before - objective(evidence, source, merged), i, j))
+    loss, *pair = min(losses)
+    assert found.distances_[0] == pytest.approx(loss, abs=1e-8)
+    assert list(found.children_[0]) == pair
+
+
+def test_one_cluster_has_no_merges():
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    found = BayesianKMeans().fit(X)
+    assert found.n_components_ == 1
+    assert found.children_.shape == (0, 2)
+    assert found.linkage_.shape == (0, 4)
+    assert not hasattr(BayesianKMeans(2).fit(X), "children_")
+
+
+DEGENERATE = {
+    "all rows equal": np.ones((20, 2)),
+    "a constant column": np.column_stack([np.repeat([0.0, 10.0], 30) + np.linspace(0, 1, 60), np.ones(60)]),
+    "two rows": np.array([[0.0, 1.0], [2.0, 3.0]]),
+    "two distinct rows": np.repeat([[0.0, 1.0], [2.0, 3.0]], 20, axis=0),
+    "one column": np.linspace(0, 1, 30)[:, None] ** 3,
+    "more columns than rows": np.random.default_rng(0).normal(size=(6, 10)),
+    "dependent columns": np.linspace(0, 1, 40)[:, None] * np.array([1.0, 2.0, 3.0]),
+    "an outlier": np.append(np.random.default_rng(0).normal(size=(60, 2)), [[1e9, -1e9]], axis=0),
+}
+
+
+@pytest.mark.filterwarnings("ignore::skem.exceptions.DegenerateComponentWarning")
+@pytest.mark.parametrize("name", DEGENERATE)
+@pytest.mark.parametrize("family", [None, "auto"])
+@pytest.mark.parametrize("order", ["top_down", "bottom_up"])
+def test_degenerate_data(name, family, order):
+    X = DEGENERATE[name]
+    found = BayesianKMeans(family=family, order=order, random_state=0).fit(X)
+    assert np.isfinite(found.log_evidence_)
+    assert np.isfinite(found.score_samples(X)).all()
+    assert found.n_components_ == len(np.unique(found.labels_)) <= len(np.unique(X, axis=0))
+
+
+def test_starts_that_are_given():
+    X, species = load_iris(return_X_y=True)
+    free = BayesianKMeans().fit(X)
+    for init in (species, np.eye(3)[species], {"means": free.means_, "covariances": free.covariances_}):
+        found = BayesianKMeans(init=init).fit(X)
+        assert found.log_evidence_ == pytest.approx(free.log_evidence_, rel=1e-12)
+    warm = BayesianKMeans(warm_start=True).fit(X[::2]).fit(X)
+    assert warm.log_evidence_ == pytest.approx(free.log_evidence_, rel=1e-12)
+    many = BayesianKMeans(order="bottom_up", random_state=0).fit(X)
+    assert many.log_evidence_ == pytest.approx(free.log_evidence_, rel=1e-12)
+
+
+def test_many_rows_begin_with_a_sample(monkeypatch):
+    monkeypatch.setattr(search_module, "SAMPLE", 200)
+    monkeypatch.setattr(search_module, "SAMPLE_COLUMNS", 1)
+    rng = np.random.default_rng(0)
+    X = 20.0 * rng.normal(size=(8, 3))[rng.integers(8, size=3000)] + rng.normal(size=(3000, 3))
+    evidence, source = problem(FAMILIES[0], X)
+    steps = []
+    search = Search(evidence, source, np.random.default_rng(0), on_step=lambda kind, now: steps.append((kind, now)))
+    fit = search.run(np.zeros(len(X), dtype=np.int32), 1)
+    assert steps[0][1].n_clusters > 1
+    assert len(fit.state.n_k) == 8
+    assert fit.objective == pytest.approx(objective(evidence, source, fit.labels), rel=1e-13)
+
+
+def test_a_callback_or_max_iter_stops_the_search():
+    X = rows(FAMILIES[0], n=600, k=8)
+    with pytest.warns(ConvergenceWarning, match="max_iter=1"):
+        short = BayesianKMeans(max_iter=1).fit(X)
+    assert len(short.lower_bounds_) == short.n_iter_ + 1 == 2
+    whole = BayesianKMeans().fit(X)
+    assert whole.converged_
+    assert (np.diff(whole.lower_bounds_) > 0).all()
+    assert whole.lower_bound_ == pytest.approx(whole.log_evidence_ / len(X))
+
+
 def test_weight_is_repetition_and_order_is_nothing():
     X = rows(FAMILIES[0], n=150)
     rng = np.random.default_rng(1)
@@ -135,3 +274,5 @@ def test_what_needs_a_number_says_so():
         BayesianKMeans(n_active=2).fit(X)
     with pytest.raises(ValueError, match=r"number of components, and n_components=3 gives it"):
         BayesianKMeans(3, weight_prior="mixture_of_finite_mixtures").fit(X)
+    with pytest.raises(ValueError, match='family="auto" needs n_components="auto"'):
+        BayesianKMeans(3, family="auto").fit(X)

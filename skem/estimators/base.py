@@ -232,7 +232,8 @@ class BaseMixture(
             y=y,
             metadata=None if given_weight is None else {"sample_weight": given_weight},
         )
-        self._publish(model, source, self._infer(model, source, algorithm, rngs, warm, monitor))
+        fit = self._infer(model, source, algorithm, rngs, warm, monitor)
+        self._publish(model if fit.model is None else fit.model, source, fit)
         monitor.finish()
 
     def _infer(self, model, source, algorithm, rngs, warm, monitor):

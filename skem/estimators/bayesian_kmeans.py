@@ -3,17 +3,23 @@
 import numbers
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from skem._compat import Interval, StrOptions
-from skem.engine import DistinctSource
+from skem.engine import DistinctSource, Source
 from skem.estimators.base import N_ACTIVE, BaseMixture, label_free_term
-from skem.inference.base import UPDATES
+from skem.families import Gaussian
+from skem.families.base import Family
+from skem.inference.base import UPDATES, Model
 from skem.inference.hard import MaximizationExpectation
-from skem.inference.partition import Evidence
+from skem.inference.partition import Evidence, dendrogram
 from skem.inference.search import Search
 from skem.starts import start
+from skem.summary import summarize
 from skem.weights import PARTITION_PRIORS
 
+# What family="auto" chooses among; the first is searched from scratch, the others from what it found.
+STRUCTURES = ("full", "tied", "diag", "spherical", "EII")
 # Clusters that a search from the bottom up begins with, where rows suffice.
 MANY = 100
 
@@ -32,8 +38,10 @@ class BayesianKMeans(BaseMixture):
     n_components : int or "auto", default="auto"
         "auto" finds the number of clusters. An integer is an upper bound, without splits and merges; `n_components_`
         tells how many own a row.
-    family : Family, default=None
-        Family of the components with its prior; None means ``Gaussian()``.
+    family : Family or "auto", default=None
+        Family of the components with its prior; None means ``Gaussian()``. "auto" chooses a covariance structure by the
+        evidence, too, each under its default prior: "full", "tied", "diag", "spherical" or one shared sphere, "EII";
+        `family_` tells which.
     weight_prior : {"dirichlet", "dirichlet_process", "mixture_of_finite_mixtures"}, default="dirichlet"
         Prior of the partition. "dirichlet": weights ~ Dirichlet given the number of clusters, all numbers alike.
         "dirichlet_process": Ewens' formula; with an integer, Dirichlet(concentration / n_components) in its place.
@@ -73,6 +81,13 @@ class BayesianKMeans(BaseMixture):
         The objective per unit of weight: `log_evidence_` with "auto", else log p(x, z | n_components).
     lower_bounds_ : ndarray of shape (`n_iter_` + 1,)
         The same after each iteration, with "auto" after each step of the search.
+    children_ : ndarray of shape (`n_components_` - 1, 2)
+        With "auto": which clusters merge at the least loss of evidence, and which then, until all are one. Numbers
+        from `n_components_` up are merged ones, as in scikit-learn's AgglomerativeClustering.
+    distances_ : ndarray of shape (`n_components_` - 1,)
+        With "auto": loss of evidence in each merge, or in an earlier one if that lost more.
+    linkage_ : ndarray of shape (`n_components_` - 1, 4)
+        With "auto": both in the form that ``scipy.cluster.hierarchy.dendrogram`` draws.
     weights_ : ndarray of shape (`n_components_`,)
         Posterior means.
     means_, covariances_, ... : ndarray
@@ -100,6 +115,7 @@ class BayesianKMeans(BaseMixture):
     _parameter_constraints = {
         **BaseMixture._parameter_constraints,
         **N_ACTIVE,
+        "family": [Family, None, StrOptions({"auto"})],
         "n_components": [*BaseMixture._parameter_constraints["n_components"], StrOptions({"auto"})],
         "weight_prior": [StrOptions(set(PARTITION_PRIORS))],
         "weight_concentration_prior": [Interval(numbers.Real, 0, None, closed="neither")],
@@ -140,6 +156,13 @@ class BayesianKMeans(BaseMixture):
         self.weight_concentration_prior = weight_concentration_prior
 
     @property
+    def _is_auto_family(self):
+        return isinstance(self.family, str)
+
+    def _family(self):
+        return Gaussian(STRUCTURES[0]) if self._is_auto_family else super()._family()
+
+    @property
     def _is_auto(self):
         return isinstance(self.n_components, str)
 
@@ -161,6 +184,10 @@ class BayesianKMeans(BaseMixture):
         super()._validate_parameters()
         if self._is_auto and self.n_active is not None:
             raise ValueError(f'n_active={self.n_active} needs an integer n_components; with "auto" leave n_active=None')
+        if not self._is_auto and self._is_auto_family:
+            raise ValueError(
+                f'family="auto" needs n_components="auto", and it is {self.n_components}: the search compares families'
+            )
         if not self._is_auto and self.weight_prior == "mixture_of_finite_mixtures":
             raise ValueError(
                 f'weight_prior="mixture_of_finite_mixtures" is a prior of the number of components, and n_components='
@@ -177,33 +204,51 @@ class BayesianKMeans(BaseMixture):
         if not self._is_auto:
             return super()._infer(model, source, algorithm, rngs, warm, monitor)
         distinct, rows = DistinctSource.of(source)
-        evidence = Evidence(model, self._partitions())
         best = None
         for run, rng in enumerate(rngs):
             report = monitor.begin(run)
             # a first search from one cluster, or from where the user says, is the same for any seed
             fixed = run == 0 and (rng is None or self.order == "top_down")
-            search = Search(evidence, distinct, np.random.default_rng(0) if fixed else rng, self.max_iter)
-            labels, n_clusters = self._begin(search, source, run, rng is None, warm)
-            fit = search.run(labels, n_clusters, report)
+            seed = 0 if fixed else rng.integers(np.iinfo(np.int32).max)
+            search = self._search(model, distinct, seed)
+            fit = search.run(*self._begin(search, source, run, rng is None, warm), report)
+            if self._is_auto_family and not search.done:
+                fit = self._restructure(fit, source, distinct, seed)
             if best is None or fit.objective - best.objective > 1e-12 * abs(best.objective):
                 best = fit
             if monitor.end(fit):
                 break
         return self._everywhere(source, rows, best)
 
+    def _search(self, model, distinct, seed):
+        return Search(Evidence(model, self._partitions()), distinct, np.random.default_rng(seed), self.max_iter)
+
     def _begin(self, search, source, run, is_given, warm):
         """Labels of the distinct rows where a search begins, and the number of clusters."""
+        if warm:
+            return self.predict(source.X)[search.source.index], self.n_components_
         labels = np.zeros(len(search.source), dtype=np.int32)
         if is_given:
-            n_clusters, cell = self._n_start, MaximizationExpectation
-            given = self._warm_pass(source, cell) if warm else start(source, n_clusters, self.init, None, cell.assign)
-            state = UPDATES["evidence"](search.evidence.at(n_clusters), given.stats, given.n_k)
+            given = start(source, self._n_start, self.init, None, MaximizationExpectation.assign)
+            state = UPDATES["evidence"](search.evidence.at(self._n_start), given.stats, given.n_k)
             search.source.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
-            return labels, n_clusters
+            return labels, self._n_start
         if run == 0 and self.order == "top_down":
             return labels, 1
         return search.small_clusters(MANY)
+
+    def _restructure(self, fit, source, distinct, seed):
+        """Go on from a partition under other covariance structures; the fit of the best."""
+        best, winner = fit, None
+        for structure in STRUCTURES[1:]:
+            family = Gaussian(structure)
+            family = family.bind(summarize(source.X, source.weight, family.equivariance))
+            rows = DistinctSource(source.X, distinct.weight, family, distinct.index)
+            search = self._search(Model.build(family, self._weights(1), 1, rows), rows, seed)
+            found = search.run(fit.labels, len(fit.state.n_k), thorough=False)
+            if found.objective > best.objective:
+                best, winner = found, search
+        return best if winner is None else winner.run(best.labels, len(best.state.n_k))
 
     @staticmethod
     def _everywhere(source, rows, fit):
@@ -211,9 +256,48 @@ class BayesianKMeans(BaseMixture):
         labels = np.empty(len(source), dtype=np.int32)
         known = rows.inverse >= 0
         if not known.all():
-            source.run(fit.state.log_weights, fit.state.theta, collect=False, assign="hard", labels=labels)
+            seen = Source(source.X, source.weight, fit.model.family)
+            seen.run(fit.state.log_weights, fit.state.theta, collect=False, assign="hard", labels=labels)
         labels[known] = fit.labels[rows.inverse[known]]
         return fit._replace(labels=labels)
+
+    # -- dendrogram ------------------------------------------------------------------------------
+
+    def _merges(self):
+        """Pairs of nodes merged, and the distance of each, until all clusters are one."""
+        check_is_fitted(self, "_theta")
+        if not self._is_auto or self._seen is None:
+            raise AttributeError('the merges of the clusters are there after a fit with n_components="auto"')
+        stats, n_k, total = self._seen
+        model = Model(self.family_, self._weights(1), 1, self.family_.prior(1), self._weights(1).prior(1), 0.0, total)
+        return dendrogram(Evidence(model, self._partitions()), stats, n_k)
+
+    @property
+    def children_(self):
+        """Pairs of clusters merged after the search: ndarray of shape (`n_components_` - 1, 2).
+
+        As in scikit-learn's AgglomerativeClustering: numbers below `n_components_` are clusters, number
+        `n_components_` + i is what row i has merged.
+        """
+        return self._merges()[0]
+
+    @property
+    def distances_(self):
+        """Loss of `log_evidence_` in each merge, or in an earlier one if that lost more.
+
+        An ndarray of shape (`n_components_` - 1,).
+        """
+        return self._merges()[1]
+
+    @property
+    def linkage_(self):
+        """Merges in SciPy's form: ndarray of shape (`n_components_` - 1, 4), for ``dendrogram(linkage_)``."""
+        children, distances = self._merges()
+        n_leaves = len(children) + 1
+        counts = np.ones(n_leaves + len(children))
+        for node, pair in enumerate(children, n_leaves):
+            counts[node] = counts[pair].sum()
+        return np.column_stack([children, distances, counts[n_leaves:]])
 
     def _mean_weights(self, model, state):
         return model.weights.mean(state.weight_posterior)

@@ -100,6 +100,8 @@ class Fit(NamedTuple):
     labels : int32 ndarray of shape (n,)
     start : StartRecord or None, default=None
         How the run came about, where anybody has kept a record.
+    model : Model or None, default=None
+        Of `state`, where it is not the run's: another family may have been found.
     """
 
     state: State
@@ -109,6 +111,7 @@ class Fit(NamedTuple):
     converged: bool
     labels: np.ndarray | None
     start: Any = None
+    model: Model | None = None
 
 
 def update_mle(model, stats, n_k, theta=None, rng=None):

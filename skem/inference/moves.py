@@ -21,7 +21,7 @@ class Move(NamedTuple):
 
     Attributes
     ----------
-    kind : {"split", "merge", "resplit", "delete"}
+    kind : {"split", "nudge"}
     clusters : list of int
         Which are replaced.
     positions : intp ndarray of shape (m,)
@@ -93,3 +93,33 @@ def split(place, kind="split"):
     fit = MaximizationExpectation(max_iter=MAX_UPDATES, sweeps=False).run(model, source, state)
     gain = place.gain(fit.state.stats, fit.state.n_k)
     return Move(kind, place.clusters, place.positions, fit.labels, 2, gain)
+
+
+def nudge(place, shift):
+    """Let the first cluster of a neighbourhood win or lose the rows that lie near its border, and all settle.
+
+    Single moves cannot take many rows across a border at once, where one alone would lose.
+
+    Parameters
+    ----------
+    place : Neighbourhood
+    shift : float
+        Log odds by which the cluster is favoured.
+
+    Returns
+    -------
+    move : Move or None
+        None where no row is so near.
+    """
+    n_parts = len(place.clusters)
+    model = place.model(n_parts)
+    state = UPDATES["evidence"](model, place.stats, place.n_k)
+    log_weights, labels = state.log_weights.copy(), place.labels.copy()
+    log_weights[0] += shift
+    result = place.source.run(
+        log_weights, state.theta, collect=False, assign="hard", labels_in=labels, labels=labels
+    )  # fmt: skip
+    if result.moved == 0:
+        return None
+    labels, given = settle(model, place.source, labels, MAX_SWEEPS)
+    return Move("nudge", place.clusters, place.positions, labels, n_parts, place.gain(given.stats, given.n_k))

@@ -250,6 +250,36 @@ class Merges:
         return place[labels]
 
 
+def dendrogram(evidence, stats, n_k):
+    """Merge clusters, always the pair that loses least, until all are one.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    stats : SuffStats
+    n_k : ndarray of shape (n_clusters,)
+
+    Returns
+    -------
+    children : intp ndarray of shape (n_clusters - 1, 2)
+        Clusters, and from number n_clusters up what earlier rows have merged.
+    distances : ndarray of shape (n_clusters - 1,)
+        Loss of the objective in each merge; where an earlier merge lost more, that loss, so that branches do not
+        cross.
+    """
+    merges = Merges(evidence, stats, n_k)
+    n_clusters = len(n_k)
+    nodes = list(range(n_clusters))
+    children, losses = np.empty((n_clusters - 1, 2), dtype=np.intp), np.empty(n_clusters - 1)
+    for step in range(n_clusters - 1):
+        first, second, gain = merges.best()
+        children[step], losses[step] = sorted((nodes[first], nodes[second])), -gain
+        nodes[first] = n_clusters + step
+        del nodes[second]
+        merges.merge([first], [second])
+    return children, np.maximum.accumulate(np.maximum(losses, 0.0)) if n_clusters > 1 else losses
+
+
 class Neighbourhood:
     """Some clusters and their rows, to be divided anew while all others stay.
 
@@ -264,6 +294,15 @@ class Neighbourhood:
     clusters : list of int
     positions : intp ndarray of shape (m,)
         Their rows.
+
+    Attributes
+    ----------
+    source : DistinctSource
+        Their rows.
+    labels : int32 ndarray of shape (m,)
+        By place in `clusters`, as are `stats` and `n_k`.
+    stats : SuffStats
+    n_k : ndarray of shape (n_clusters,)
     """
 
     def __init__(self, evidence, source, partition, clusters, positions):
@@ -280,7 +319,8 @@ class Neighbourhood:
             own = self.source.assign_given(len(clusters), codes=self.labels).stats
             self._prior = self._prior.condition(stats.condition(own.scale(-1.0)))
             stats = own
-        self._before = self._value(stats, partition.n_k[clusters])
+        self.stats, self.n_k = stats, partition.n_k[clusters]
+        self._before = self._value(stats, self.n_k)
 
     def _value(self, stats, n_k):
         prior = self._prior.take(np.zeros(len(n_k), dtype=np.intp))

@@ -6,7 +6,7 @@ import numpy as np
 
 from skem.inference.base import UPDATES, Fit
 from skem.inference.hard import MaximizationExpectation
-from skem.inference.moves import split
+from skem.inference.moves import nudge, split
 from skem.inference.partition import Evidence, Merges, Neighbourhood
 from skem.starts import seed_labels
 from skem.summary import CanonicalRows
@@ -20,8 +20,11 @@ ROUNDING = 1e-11
 # Fresh starts from many clusters, and how many beyond twice the number that was found.
 N_SHAKES = 2
 SURPLUS = 8
-# Rows a cluster has on average, at least, where there are many.
-LEAST_ROWS = 5
+# Rows a cluster has on average, at least, where there are many; but a few clusters may have one row each.
+LEAST_ROWS, FEWEST = 5, 10
+# Log odds by which borders are moved, and how many other clusters then take part.
+SHIFTS = (2.0, -2.0)
+N_NEIGHBOURS = 3
 # A cluster that shares more than this with one whose split has failed is not tried again.
 SAME = 0.98
 
@@ -66,11 +69,12 @@ class Search:
         self.objectives: list[float] = []
         self._monitor = None
         self._stopped = False
+        self._rested: Any = None
         # which failed attempt at a split a row took part in last, and how many rows each had
         self._tried = np.full(len(source), -1, dtype=np.int32)
         self._tried_sizes: list[int] = []
 
-    def run(self, labels, n_clusters, monitor=None):
+    def run(self, labels, n_clusters, monitor=None, thorough=True):
         """Search from a partition.
 
         Parameters
@@ -79,22 +83,30 @@ class Search:
         n_clusters : int
         monitor : callable, default=None
             See `Algorithm.run`.
+        thorough : bool, default=True
+            Whether to begin anew from many clusters, too; otherwise moves lead uphill and that is all.
 
         Returns
         -------
         fit : Fit
-            Its objective is log p(x, partition); its labels are those of the source's rows.
+            The best of all runs of this object. Its objective is log p(x, partition); labels are the source's rows'.
         """
         self._monitor = monitor
         size = max(SAMPLE, SAMPLE_COLUMNS * self.source.X.shape[1])
-        if len(self.source) > 2 * size:
+        if not thorough:
+            self._climb(labels, n_clusters)
+        elif len(self.source) > 2 * size:
             self._climb(*self._found_in_sample(labels, n_clusters, size))
         else:
             self._climb(labels, n_clusters)
             self._climb_anew()
+            self.now = self.best
+            while not self.done and self._nudge_all():
+                self._go_on()
         best = self.best
         n_iter = len(self.objectives) - 1
-        return Fit(self._state(best), best.objective, self.objectives, n_iter, not self.done, best.labels)
+        model = self.evidence.at(best.n_clusters)
+        return Fit(self._state(best), best.objective, self.objectives, n_iter, not self.done, best.labels, model=model)
 
     def _found_in_sample(self, labels, n_clusters, size):
         """Labels of all rows from a search in some of them, and the number of clusters."""
@@ -120,7 +132,7 @@ class Search:
     def small_clusters(self, n_clusters):
         """Labels of many clusters by k-means, and how many there are."""
         source = self.source
-        n_clusters = int(np.clip(n_clusters, 1, max(1, len(source) // LEAST_ROWS)))
+        n_clusters = min(n_clusters, max(min(len(source), FEWEST), len(source) // LEAST_ROWS))
         stride = np.arange(0, len(source), -(-len(source) // SAMPLE))
         rows = CanonicalRows(source.index[stride], source.canonical().weight[stride], None)
         labels = seed_labels(source, n_clusters, "k-means", self.rng, rows)
@@ -134,11 +146,12 @@ class Search:
             # many clusters are merged before they are split
             self._accept("batch", self._moved(self.now, ROUND_UPDATES))
             self._merge_all()
-        while not self.done:
-            if self._split_all() | self._merge_all():
-                continue
-            if not self._rest():
-                break
+        self._go_on()
+
+    def _go_on(self):
+        """Split and merge, and let rows move, until nothing gains."""
+        while not self.done and (self._split_all() | self._merge_all() or self._rest()):
+            pass
 
     @property
     def done(self):
@@ -240,8 +253,28 @@ class Search:
         self._accept("batch", self._moved(self.now, ROUND_UPDATES))
         return True
 
+    # -- borders ---------------------------------------------------------------------------------
+
+    def _nudge_all(self):
+        """Move the border of each cluster against its neighbours, until one move gains."""
+        if self.now.n_clusters < 2:
+            return False
+        members, gains = self._members(), Merges(self.evidence, self.now.stats, self.now.n_k).gains
+        for k in range(self.now.n_clusters):
+            near = np.argsort(-gains[k], kind="stable")[: min(N_NEIGHBOURS, self.now.n_clusters - 1)]
+            place = self._place([k, *near], members)
+            for shift in SHIFTS:
+                move = nudge(place, shift)
+                if move is not None and self._accept_together("nudge", [move]):
+                    return True
+        return False
+
     # -- rows ------------------------------------------------------------------------------------
 
     def _rest(self):
         """Let rows move, at last one by one, until none does."""
-        return self._accept("rows", self._moved(self.now, self.max_iter, sweeps=True))
+        if self._rested is self.now:
+            return False
+        moved = self._accept("rows", self._moved(self.now, self.max_iter, sweeps=True))
+        self._rested = self.now
+        return moved
