@@ -27,6 +27,7 @@ from skem.engine import Source
 from skem.estimators.density import DensityFeaturesMixin
 from skem.estimators.doclink import DocLinkMixin
 from skem.estimators.known import FromParametersMixin
+from skem.estimators.latent_class import LatentClassMixin
 from skem.estimators.monitor import Monitor
 from skem.estimators.pickling import PickleMixin
 from skem.estimators.prediction import PredictionMixin, bounded_source, whole_density
@@ -48,6 +49,7 @@ N_ACTIVE: dict[str, Any] = {"n_active": [Interval(numbers.Integral, 1, None, clo
 class BaseMixture(
     PredictionMixin,
     DensityFeaturesMixin,
+    LatentClassMixin,
     FromParametersMixin,
     DocLinkMixin,
     PickleMixin,

@@ -102,6 +102,11 @@ class Bernoulli(DirichletFamily):
     def conditional(self, theta, given, rest, values):
         return self.marginal(theta, rest, given)
 
+    def responses(self, theta):
+        """Levels of each column with their probabilities."""
+        ones, zeros = np.split(theta.probability, 2, axis=1)
+        return [(np.array([0, 1]), np.stack([zeros[:, j], ones[:, j]], axis=1)) for j in range(ones.shape[1])]
+
     def attributes(self, theta):
         return {"probabilities_": np.split(theta.probability, 2, axis=1)[0]}
 

@@ -132,6 +132,13 @@ class Categorical(DirichletFamily):
             return np.stack(columns, axis=1).astype(np.float64)
         return np.stack([column.astype(object) for column in columns], axis=1)
 
+    def responses(self, theta):
+        """Levels of each column with their probabilities."""
+        alike = isinstance(self.categories, numbers.Integral)
+        probabilities = np.split(theta.probability, self.group_starts_[1:], axis=1)
+        names = [np.arange(p.shape[1]) for p in probabilities] if alike else self.categories
+        return list(zip(names, probabilities, strict=True))
+
     def attributes(self, theta):
         return {"probabilities_": theta.probability}
 
