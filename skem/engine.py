@@ -190,7 +190,7 @@ class Source:
         part = self.family.scorer(theta)
         shared = getattr(part, "shared", None)
         second = None if shared is None else self._second_of_all(shared)
-        step.share(second, shared and shared.factor)
+        step.begin(theta, second, shared and shared.factor)
         collectors = [self.family.collector(theta, part, "soft")]
         prepared = self._prepare(log_weights, part, collectors, sample_weight=self.weight)
         objectives, converged, ended, before = ascend(prepared, step, convergence, constant, max_updates, labels)

@@ -193,6 +193,10 @@ class Case(NamedTuple):
     kl: callable
 
 
+CONJUGATE = ("full", "tied", "diag", "spherical", "EII", "EEI")
+SHAPED = ("VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
+
+
 def gaussian_case(structure):
     return Case(
         structure, Gaussian(structure, mean_precision_prior=0.3), gaussian_rows, gaussian_density,
@@ -215,7 +219,7 @@ def rayleigh_case(name, family):
 
 
 CASES = [
-    *(gaussian_case(structure) for structure in ("full", "tied", "diag", "spherical", "EII", "EEI")),
+    *(gaussian_case(structure) for structure in CONJUGATE),
     Case(
         "poisson", Poisson(shape_prior=1.5), poisson_rows,
         lambda theta, X: sps.poisson.logpmf(X[:, None], theta.rate).sum(axis=2),
@@ -256,9 +260,12 @@ CASES = [
 ]  # fmt: skip
 
 
+SHAPED_CASES = [gaussian_case(structure) for structure in SHAPED]
+
+
 def law(*verbs):
     """Run a test for every family that has these verbs."""
-    cases = [case for case in CASES if all(case.family.has(verb) for verb in verbs)]
+    cases = [case for case in CASES + SHAPED_CASES if all(case.family.has(verb) for verb in verbs)]
     return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
 
 

@@ -5,7 +5,7 @@ its upper triangle by columns, and the routines below keep to that triangle. The
 as it is. A scipy whose LAPACK counts in 64 bits needs a conversion in this file and nowhere else.
 """
 
-from scipy.linalg.cython_lapack cimport dlauum, dpotrf, dtrtri
+from scipy.linalg.cython_lapack cimport dlauum, dpotrf, dsyev, dtrtri
 
 
 cdef inline int cholesky_lower(int d, double *a) noexcept nogil:
@@ -30,4 +30,13 @@ cdef inline int gram_lower(int d, double *a) noexcept nogil:
     cdef int info = 0
     cdef char uplo = b"U"
     dlauum(&uplo, &d, a, &d, &info)
+    return info
+
+
+cdef inline int eigen_lower(int d, double *a, double *values, double *work, int size) noexcept nogil:
+    """Overwrite `a` (d, d), whose lower triangle is read, by its eigenvectors, one a row; eigenvalues ascend."""
+    cdef int info = 0
+    cdef char jobz = b"V"
+    cdef char uplo = b"U"
+    dsyev(&jobz, &uplo, &d, a, &d, values, work, &size, &info)
     return info

@@ -68,11 +68,12 @@ cdef class Convergence:
 cdef class Step:
     """An update between two passes, of one family; a family makes it in its verb `mle_step`."""
 
-    def share(self, const double[:, ::1] second, factor):
-        """Begin with scores that leave out a term of all components, -|F x|^2 / 2, or with whole ones.
+    def begin(self, theta, const double[:, ::1] second, factor):
+        """Begin at theta, whose scores are whole or leave out a term of all components, -|F x|^2 / 2.
 
         Parameters
         ----------
+        theta : Parameters
         second : ndarray of shape (d, d) or None
             Second moments of all rows about the origin; None where scores are whole.
         factor : ndarray of shape (1, d, d) or None
@@ -80,6 +81,21 @@ cdef class Step:
         """
         self.second = second
         self.shared = 0.0 if second is None else -0.5 * spread(factor, second)
+
+    def before(self, theta):
+        """What `mle` needs to make the parameters of the last pass again, where that was not its first.
+
+        Parameters
+        ----------
+        theta : Parameters
+            Of the first pass.
+
+        Returns
+        -------
+        before : Parameters
+            The old theta of the last update.
+        """
+        return theta
 
     cdef bint update(self, Prepared done, const double *log_weights) noexcept nogil:
         """Work out the parameters of the next pass; false, with nothing changed, leaves that to the verbs."""

@@ -10,17 +10,9 @@ from libc.math cimport fabs, log, sqrt
 from libc.stdint cimport uint8_t
 
 from skem._kernels._job cimport LINEAR
-from skem._kernels.ascent cimport Step, second_term
+from skem._kernels.ascent cimport second_term
 from skem._kernels.linalg cimport factorize, gram
 from skem._kernels.passes cimport Prepared
-
-cdef enum:
-    FULL = 0
-    TIED = 1
-    DIAG = 2
-    EEI = 3
-    SPHERICAL = 4
-    EII = 5
 
 CODES = {"full": FULL, "tied": TIED, "diag": DIAG, "EEI": EEI, "spherical": SPHERICAL, "EII": EII}
 
@@ -30,7 +22,7 @@ cdef inline int _n_own(int structure, int K) noexcept nogil:
     return 1 if structure == TIED or structure == EEI or structure == EII else K
 
 
-cdef inline size_t _each(int structure, int d) noexcept nogil:
+cdef size_t each_covariance(int structure, int d) noexcept nogil:
     """Numbers in one covariance."""
     return 1 if structure >= SPHERICAL else d if structure >= DIAG else <size_t> d * d
 
@@ -54,7 +46,7 @@ cdef void _moments(
     double *scatter,           # OUT in the structure's shape
 ) noexcept nogil:
     cdef int k, i, j, n_own = _n_own(structure, K)
-    cdef size_t each = _each(structure, d), entry
+    cdef size_t each = each_covariance(structure, d), entry
     cdef double safe, total
     cdef const double *first
     cdef const double *second
@@ -109,7 +101,7 @@ cdef void _moments(
                     own[j * d + i] = own[i * d + j]
 
 
-cdef int _constrain(
+cdef int constrain_all(
     int structure, int K, int d,
     const double *covariance,  # IN  in the structure's shape
     const double *variance,    # IN  (d) of the data
@@ -195,7 +187,7 @@ cdef bint _natural(
     for k in range(K):
         mu = mean + <size_t> k * d
         w = weights + <size_t> k * m
-        f = factor + (k * _each(structure, d) if n_own > 1 else 0)
+        f = factor + (k * each_covariance(structure, d) if n_own > 1 else 0)
         squared = 0.0
         if structure >= DIAG:
             for i in range(d):
@@ -323,8 +315,8 @@ def constrain(structure, covariance, const double[::1] variance, double floor):
     factor, log_det, flags = _new(code, K, d), np.empty(shape), np.empty(shape, dtype=np.uint8)
     cdef uint8_t[::1] flat = flags.reshape(-1)
     covariance = np.ascontiguousarray(covariance, dtype=np.float64)
-    _constrain(code, K, d, _first(covariance), &variance[0], floor, &scratch[0], <double *> _first(factor),
-               <double *> _first(log_det), &flat[0])
+    constrain_all(code, K, d, _first(covariance), &variance[0], floor, &scratch[0], <double *> _first(factor),
+                  <double *> _first(log_det), &flat[0])
     return factor, log_det, flags.view(np.bool_)
 
 
@@ -377,28 +369,32 @@ cdef class MaximumLikelihood(Step):
         As in `natural`; below 0 for passes about the means always.
     """
 
-    cdef int structure, K, d
-    cdef double floor, reach
-    cdef bint linear
-    cdef double[::1] mean, nu, covariance, factor, log_det, weights, constant, scratch, variance
-    cdef uint8_t[::1] flags
-
     def __init__(self, structure, int n_components, variance, double floor, double reach):
         cdef int K = n_components, d = <int> len(variance)
         cdef Py_ssize_t size
         self.structure, self.K, self.d, self.floor, self.reach = CODES[structure], K, d, floor, reach
-        size = _n_own(self.structure, K) * <Py_ssize_t> _each(self.structure, d)
+        size = _n_own(self.structure, K) * <Py_ssize_t> each_covariance(self.structure, d)
         self.variance = np.array(variance, dtype=np.float64)
         self.mean, self.nu, self.log_det, self.constant = np.empty(K * d), np.empty(K), np.empty(K), np.empty(K)
-        self.covariance, self.factor = np.empty(size), np.empty(size)
+        self.scatter, self.covariance, self.factor = np.empty(size), np.empty(size), np.empty(size)
         self.weights = np.empty(K * max(_natural_width(self.structure, d) if reach >= 0 else 0, d))
         self.scratch = np.empty(2 * d + d * d)
         self.flags = np.empty(K, dtype=np.uint8)
 
+    cdef bint estimate(self) noexcept nogil:
+        """Precision factors from the moments; false where a matrix may need its eigenvalues held."""
+        cdef int structure = self.structure, k, n_own = _n_own(structure, self.K)
+        cdef size_t i, each = each_covariance(structure, self.d)
+        for k in range(n_own):
+            for i in range(k * each, (k + 1) * each):
+                self.covariance[i] = self.scatter[i] / self.nu[k]
+        return constrain_all(
+            structure, self.K, self.d, &self.covariance[0], &self.variance[0], self.floor, &self.scratch[0],
+            &self.factor[0], &self.log_det[0], &self.flags[0],
+        ) == 0 or structure > TIED
+
     cdef bint update(self, Prepared done, const double *log_weights) noexcept nogil:
         cdef int structure = self.structure, K = self.K, d = self.d, k, n_own = _n_own(structure, K)
-        cdef size_t i, each = _each(structure, d)
-        cdef double mass
         cdef const double *n_k = done.job.total + 2
         cdef const double *about = NULL
         cdef const double *second = NULL
@@ -408,13 +404,8 @@ cdef class MaximumLikelihood(Step):
         elif structure == TIED:
             second = &self.second[0, 0]
         _moments(structure, K, d, <int> done.job.collectors[0].sums_k, n_k, n_k + K, about, second,
-                 &self.mean[0], &self.nu[0], &self.covariance[0])
-        for k in range(n_own):
-            mass = self.nu[k]
-            for i in range(k * each, (k + 1) * each):
-                self.covariance[i] /= mass
-        if _constrain(structure, K, d, &self.covariance[0], &self.variance[0], self.floor, &self.scratch[0],
-                      &self.factor[0], &self.log_det[0], &self.flags[0]) and structure <= TIED:
+                 &self.mean[0], &self.nu[0], &self.scatter[0])
+        if not self.estimate():
             return False
         for k in range(n_own, K):
             self.log_det[k] = self.log_det[0]
@@ -430,7 +421,7 @@ cdef class MaximumLikelihood(Step):
 
     cdef void load(self, Prepared next) noexcept nogil:
         cdef int k, i, d = self.d
-        cdef size_t each = _each(self.structure, d)
+        cdef size_t each = each_covariance(self.structure, d)
         cdef const double *f = &self.factor[0]
         if self.linear and self.structure == TIED:
             self.shared = -0.5 * second_term(d, f, &self.second[0, 0], &self.scratch[0])

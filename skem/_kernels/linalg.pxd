@@ -15,3 +15,14 @@ cdef void gram(
     const double *factor,      # IN  (d, d), lower triangular
     double *product,           # OUT (d, d), the lower triangle of factor.T @ factor
 ) noexcept nogil
+
+cdef enum:
+    EIGEN_WORK = 34            # numbers of scratch a column for `eigen`
+
+cdef bint eigen(
+    Py_ssize_t d,              # IN
+    const double *matrix,      # IN  (d, d), symmetric
+    double *values,            # OUT (d), ascending
+    double *vectors,           # OUT (d, d), one a row
+    double *work,              # (EIGEN_WORK d)
+) noexcept nogil

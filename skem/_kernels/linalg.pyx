@@ -18,6 +18,8 @@ cdef enum:
     # Up to here the plain loops beat LAPACK; its triangular inverse is slow on small matrices.
     FEW_TO_FACTOR = 6
     FEW_TO_INVERT = 32
+    FEW_TO_ROTATE = 4
+    MOST_ROTATIONS = 40        # sweeps, of which a handful are needed
     SLICE_FLOPS = 100_000_000  # work between two looks for Ctrl-C, some tens of milliseconds
 
 
@@ -112,6 +114,74 @@ cdef void gram(Py_ssize_t d, const double *factor, double *product) noexcept nog
         for i in range(m + 1):
             for j in range(i + 1):
                 product[i * d + j] += factor[m * d + i] * factor[m * d + j]
+
+
+cdef void _eigen_loop(
+    Py_ssize_t d,              # IN
+    double *a,                 # IN OUT (d, d), destroyed
+    double *values,            # OUT (d), ascending
+    double *vectors,           # OUT (d, d), one a row
+) noexcept nogil:
+    """Jacobi's rotations."""
+    cdef Py_ssize_t i, j, m, _sweep, least
+    cdef double off, t, c, s, x, y
+    for i in range(d * d):
+        vectors[i] = 0
+    for i in range(d):
+        vectors[i * d + i] = 1
+    for _sweep in range(MOST_ROTATIONS):
+        off = 0
+        for i in range(d):
+            for j in range(i):
+                if a[i * d + j] * a[i * d + j] <= 1e-34 * fabs(a[i * d + i] * a[j * d + j]):
+                    continue
+                off = 1
+                x = (a[j * d + j] - a[i * d + i]) / (2 * a[i * d + j])
+                t = (1 if x >= 0 else -1) / (fabs(x) + sqrt(x * x + 1))
+                c = 1 / sqrt(t * t + 1)
+                s = t * c
+                for m in range(d):
+                    x, y = a[m * d + i], a[m * d + j]
+                    a[m * d + i], a[m * d + j] = c * x - s * y, s * x + c * y
+                for m in range(d):
+                    x, y = a[i * d + m], a[j * d + m]
+                    a[i * d + m], a[j * d + m] = c * x - s * y, s * x + c * y
+                    x, y = vectors[i * d + m], vectors[j * d + m]
+                    vectors[i * d + m], vectors[j * d + m] = c * x - s * y, s * x + c * y
+        if off == 0:
+            break
+    for i in range(d):
+        values[i] = a[i * d + i]
+    for i in range(d):
+        least = i
+        for j in range(i + 1, d):
+            if values[j] < values[least]:
+                least = j
+        if least != i:
+            values[i], values[least] = values[least], values[i]
+            for m in range(d):
+                x = vectors[i * d + m]
+                vectors[i * d + m], vectors[least * d + m] = vectors[least * d + m], x
+
+
+cdef bint eigen(
+    Py_ssize_t d,              # IN
+    const double *matrix,      # IN  (d, d), symmetric
+    double *values,            # OUT (d), ascending
+    double *vectors,           # OUT (d, d), one a row
+    double *work,              # (EIGEN_WORK d)
+) noexcept nogil:
+    """Eigenvalues and eigenvectors; false where there are none."""
+    cdef Py_ssize_t i
+    for i in range(d * d):
+        if not fabs(matrix[i]) < INFINITY:
+            return False
+    if d <= FEW_TO_ROTATE:
+        memcpy(work, matrix, d * d * sizeof(double))
+        _eigen_loop(d, work, values, vectors)
+        return True
+    memcpy(vectors, matrix, d * d * sizeof(double))
+    return lapack.eigen_lower(<int> d, vectors, values, work, <int> (EIGEN_WORK * d)) == 0
 
 
 cdef _work_all(

@@ -8,10 +8,10 @@ from sklearn.base import clone
 
 from skem._compat import Interval, StrOptions, check_numbers
 from skem._kernels.agglomerate import Groups
-from skem._kernels.gaussian import MaximumLikelihood, moments, natural
+from skem._kernels.gaussian import moments, natural
 from skem._kernels.parts import Centred, Linear
 from skem.families.base import Family, Parameters
-from skem.families.covariance import STRUCTURES
+from skem.families.covariance import DISTINCT, STRUCTURES
 from skem.families.margins import conditional_factor, marginal_factor
 from skem.families.named_priors import SHRINKAGE, named_dof, named_scatter
 from skem.log_sum_exp import QuadraticTerms
@@ -29,6 +29,8 @@ GATHER_COLUMNS = 4
 STEP_FLOPS = 1e8
 # Spread of the pseudo-row that each of the groups to be merged has besides its own rows, in variances of the data.
 MERGING_RIDGE = 0.05
+# Verbs that need a conjugate prior.
+CONJUGATE = {"prior", "mode", "expect", "draw", "log_normalizer", "log_density", "log_predictive"}
 
 
 class Gaussian(Family):
@@ -38,14 +40,20 @@ class Gaussian(Family):
 
     The conjugate prior is normal-inverse-Wishart (for variances normal-inverse-gamma with shape nu / 2
     and rate scatter / 2): mean_k | covariance_k ~ N(m0, covariance_k / kappa0), covariance_k ~ IW(nu0, S0). Modes are
-    taken in (mean, covariance), as in mclust. Maximum likelihood is constrained: with D the diagonal of the data's
+    taken in (mean, covariance), as in mclust.
+
+    Maximum likelihood is constrained: with D the diagonal of the data's
     variance, eigenvalues of D^-1/2 covariance D^-1/2 are held at or above 1e-9.
 
     Parameters
     ----------
-    covariance_type : {"full", "tied", "diag", "spherical", "EII", "EEI"}, default="full"
-        One matrix a component ("VVV" is another name), one for all ("EEE"), one variance a column and component
-        ("VVI"), one variance a component ("VII"), one variance for all, one variance a column for all components.
+    covariance_type : str, default="full"
+        "full": one matrix a component; "tied": one for all; "diag": one variance a column and component; "spherical":
+        one variance a component. Or one of the fourteen codes of Celeux & Govaert: volume, shape and orientation of
+        the components' ellipsoids, each equal (E) or variable (V), or none (I): "EII", "VII", "EEI", "VEI", "EVI",
+        "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV"; "E" and "V" of one column. "VVV", "EEE", "VVI"
+        and "VII" are the first four names again. Those four, "EII" and "EEI" have the conjugate prior; the others
+        offer maximum likelihood only.
     mean_prior : array-like of shape (n_features,), default=None
         Mean m0 in the data's units. None means the data's mean, taken with rows beyond 20 robust standard deviations
         drawn in.
@@ -63,8 +71,20 @@ class Gaussian(Family):
         the variances, over K^(2/d), nu0 = d + 2; since it depends on the number of components K, evidences across
         K do not compare under it. Both have kappa0 = 0.01; what is given beside a name replaces its numbers.
 
+    Notes
+    -----
+    With scatters W_k, masses n_k and covariance_k = lambda_k C_k, C_k = D_k A_k D_k', |A_k| = 1, maximum likelihood
+    has closed forms but for these models. "VEI", "VEE" and "VEV" alternate between the volumes
+    lambda_k = tr(W_k C_k^-1) / (d n_k) and what is common, the mean of W_k / lambda_k (of its ordered eigenvalues for
+    "VEV") scaled to determinant 1. "EVE" and "VVE" alternate between the shapes, diag(D' W_k D) suitably scaled, and
+    plane rotations of the common D, each to the angle at which sum_k tr(W_k covariance_k^-1) is least; Flury &
+    Gautschi (1986) rotate, too, Browne & McNicholas (2014) majorise. An update starts from the covariances before and
+    takes at most ten rounds, so that every one raises the likelihood.
+
     References
     ----------
+    Celeux & Govaert (1995), Gaussian parsimonious clustering models.
+    Browne & McNicholas (2014), Estimating common principal components in high dimensions.
     Fraley & Raftery (2007), Bayesian regularization for normal mixture estimation and model-based clustering.
     Kurihara & Welling (2009), Bayesian k-means as a maximization-expectation algorithm.
 
@@ -137,14 +157,18 @@ class Gaussian(Family):
             # a scatter given in numbers has the shape of one structure
             return [self]
         # in one dimension it only matters whether components share the variance
-        distinct = dict.fromkeys(structure.name for structure in STRUCTURES.values())
-        names = distinct if n_features > 1 else ("full", "tied")
+        names = DISTINCT if n_features > 1 else ("full", "tied")
         return [clone(self).set_params(covariance_type=name) for name in names]
+
+    def has(self, verb):
+        return (self._structure.conjugate or verb not in CONJUGATE) and super().has(verb)
 
     # -- data side -------------------------------------------------------------------------------
 
     def _bind(self):
         summary, d = self.summary_, self.summary_.n_features
+        if d > 1 and len(self.covariance_type) == 1:
+            raise ValueError(f"covariance_type={self.covariance_type!r} is for data of one column; these have {d}")
         name = self._prior_name or "default"
         self.prior_mean_ = summary.mean
         if self.mean_prior is not None:
@@ -212,7 +236,7 @@ class Gaussian(Family):
         if structure.collect == "full" and n_components * d**3 > STEP_FLOPS:
             return None
         reach = -1.0 if self._feature_map is None else LINEAR_REACH
-        return MaximumLikelihood(structure.name, n_components, self.summary_.variance, structure.floor, reach)
+        return structure.step(n_components, self.summary_.variance, reach)
 
     def log_base_measure(self, X):
         return -0.5 * self.summary_.n_features * LOG_2PI
@@ -249,8 +273,7 @@ class Gaussian(Family):
         structure = self._structure
         empty = stats.kappa <= 0
         mean = stats.mean
-        nu = np.where(stats.nu > 0, stats.nu, 1.0)
-        covariance = structure.ratio(stats.scatter, nu)
+        covariance = structure.most_likely(stats, self.summary_.variance, theta)
         if empty.any():
             # a component without mass keeps its place, or spreads over the data where it never had one
             mean = np.where(empty[:, None], self.summary_.mean if theta is None else theta.mean, mean)
@@ -260,7 +283,11 @@ class Gaussian(Family):
                     structure.diagonal(self.summary_.variance),
                     covariance,
                 )
-        return self._constrained(mean, covariance)
+        factor, log_det, flags = structure.constrain(covariance, self.summary_.variance)
+        found = self._point(mean, factor, log_det)
+        if theta is not None and structure.is_worse(stats, theta, found, bool(np.any(flags))):
+            return self._point(mean, theta.factor, theta.offset)
+        return found
 
     def mode(self, posterior):
         d = self.summary_.n_features
@@ -421,9 +448,7 @@ class Gaussian(Family):
         return self._constrained(self.summary_.to_internal(means), covariances)
 
     def degenerate(self, stats):
-        mass = np.where(stats.nu > 0, stats.nu, 1.0)
-        covariance = self._structure.ratio(stats.scatter, mass)
-        flags = self._structure.constrain(covariance, self.summary_.variance)[2]
+        flags = self._structure.flat(stats, self.summary_.variance)
         return np.broadcast_to(flags, (stats.n_components,)) & (stats.kappa > 0)
 
     @property

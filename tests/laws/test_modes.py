@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from families_under_test import CASES, DIRICHLET, Problem, groups, law
+from families_under_test import CASES, DIRICHLET, SHAPED, Problem, groups, law
+from shapes import moved as moved_shapes
 
 from skem.families import Gaussian
 from skem.summary import summarize
@@ -16,7 +17,9 @@ def nearby(p, theta, size):
     public = {name.rstrip("_"): value for name, value in p.family.attributes(theta).items()}
     moved = {}
     for name, value in public.items():
-        if name == "covariances" and np.ndim(value) > 1 and value.shape[-1] == value.shape[-2] and (
+        if name == "covariances" and p.case.name in SHAPED:
+            moved[name] = moved_shapes(p.case.name, value, p.rng, size)
+        elif name == "covariances" and np.ndim(value) > 1 and value.shape[-1] == value.shape[-2] and (
             value.ndim == 3 or p.family.covariance_type == "tied"
         ):  # fmt: skip
             root = np.linalg.cholesky(value)

@@ -11,7 +11,7 @@ from toy_family import Rayleigh, RayleighByDensity
 import skem
 from skem import BayesianKMeans, EMMixture, GibbsMixture, ICMMixture, MAPMixture, VariationalMixture
 from skem.engine import BLOCK, Source
-from skem.families import Family
+from skem.families import Family, Gaussian
 from skem.inference.base import REQUIRED
 from skem.inference.em import EM, MAPEM
 from skem.summary import summarize
@@ -107,9 +107,11 @@ def test_an_algorithm_names_the_verbs_it_misses():
     EM().require(Bare())
     with pytest.raises(TypeError, match=r"Bare\(\) offers no prior, mode, log_density: this algorithm needs"):
         MAPEM().require(Bare())
+    with pytest.raises(TypeError, match=r"Gaussian\(covariance_type='VEV'\) offers no prior, mode, log_density"):
+        MAPMixture(family=Gaussian("VEV")).fit(np.eye(3))
     with pytest.raises(NotImplementedError, match="no natural parameters"):
         Bare().natural(None)
-    assert set(REQUIRED) == {"mle", "mode", "expect", "draw"}
+    assert set(REQUIRED) == {"mle", "mode", "expect", "evidence", "draw"}
     assert skem.__version__
 
 

@@ -11,6 +11,7 @@ from skem.families.covariance.full import Full
 class Diag(Full):
     """One variance a column and component: VVI."""
 
+    code = "VVI"
     name = "diag"
     merging = "diag"
     collapsed_kind: str | None = "diag"
@@ -21,9 +22,6 @@ class Diag(Full):
 
     def shape(self, n_components, d):
         return n_components, d
-
-    def n_parameters(self, d, n_components):
-        return n_components * d
 
     def prior_dof(self, d):
         return 3.0
@@ -89,16 +87,13 @@ class Diag(Full):
 class TiedDiag(Shared, Diag):
     """One variance a column for all components: EEI."""
 
-    name = "EEI"
+    code = name = "EEI"
     merging = "tied"
     apart = Diag()
     collapsed_kind = None
 
     def shape(self, n_components, d):
         return (d,)
-
-    def n_parameters(self, d, n_components):
-        return d
 
     def log_volume(self, log_scale, n_components):
         return super().log_volume(log_scale, 1)
@@ -129,6 +124,7 @@ class TiedDiag(Shared, Diag):
 class Spherical(Diag):
     """One variance a component: VII."""
 
+    code = "VII"
     name = "spherical"
     merging = "spherical"
     collapsed_kind = "spherical"
@@ -138,9 +134,6 @@ class Spherical(Diag):
 
     def shape(self, n_components, d):
         return (n_components,)
-
-    def n_parameters(self, d, n_components):
-        return n_components
 
     def mode_dof(self, nu, d, n_components):
         return nu + d + 2.0
@@ -198,16 +191,13 @@ class Spherical(Diag):
 class Sphere(Shared, Spherical):
     """One variance for all components and columns: EII."""
 
-    name = "EII"
+    code = name = "EII"
     merging = "ward"
     apart = Spherical()
     collapsed_kind = "EII"
 
     def shape(self, n_components, d):
         return ()
-
-    def n_parameters(self, d, n_components):
-        return 1
 
     def mode_dof(self, nu, d, n_components):
         return nu + n_components * d + 2.0

@@ -6,7 +6,7 @@ diagonal structures keep its diagonal. A structure knows shapes and normalising 
 
 import numpy as np
 
-from skem._kernels.gaussian import constrain
+from skem._kernels.gaussian import MaximumLikelihood, constrain
 from skem._kernels.linalg import cholesky, precision_factor, triangular_inverse
 from skem.families.covariance.common import (
     EIGENVALUE_FLOOR,
@@ -23,10 +23,14 @@ from skem.families.covariance.common import (
 class Full:
     """One covariance matrix a component: VVV."""
 
+    #: volume, shape and orientation of the components: equal (E), variable (V) or none (I)
+    code = "VVV"
     #: name in the kernels
     name = "full"
     #: criterion by which groups of rows are merged, see `skem._kernels.agglomerate.Groups`
     merging = "full"
+    #: whether there is a conjugate prior, and with it every verb
+    conjugate = True
     #: kind of the sequential sweep in `skem._kernels.collapsed`, or None
     collapsed_kind: str | None = "full"
     #: features of the linear pass
@@ -38,7 +42,7 @@ class Full:
     collect = "full"
     #: what covariances must be, in words
     proper = "symmetric and positive definite"
-    equivariance = "affine"
+    equivariance: str | None = "affine"
 
     #: where relative eigenvalues are held
     floor = EIGENVALUE_FLOOR
@@ -47,7 +51,9 @@ class Full:
         return n_components, d, d
 
     def n_parameters(self, d, n_components):
-        return n_components * d * (d + 1) // 2
+        """Free numbers in all covariances."""
+        volume, shape, orientation = ({"E": 1, "V": n_components, "I": 0}[letter] for letter in self.code)
+        return volume + shape * (d - 1) + orientation * (d * (d - 1) // 2)
 
     def prior_dof(self, d):
         """Default nu of the prior."""
@@ -64,6 +70,22 @@ class Full:
     def ratio(self, scatter, nu):
         """Scatter / nu."""
         return scatter / along(nu, scatter)
+
+    def most_likely(self, stats, variance, theta=None):
+        """Covariances of largest likelihood, the floor left aside, or a step towards them from theta."""
+        return self.ratio(stats.scatter, np.where(stats.nu > 0, stats.nu, 1.0))
+
+    def is_worse(self, stats, before, after, held):
+        """Whether covariances after an update are less likely than those before; some may be held above the floor."""
+        return False
+
+    def flat(self, stats, variance):
+        """Flags of the components whose most likely covariance lies below the floor."""
+        return self.constrain(self.most_likely(stats, variance), variance)[2]
+
+    def step(self, n_components, variance, reach):
+        """Compiled update of maximum likelihood."""
+        return MaximumLikelihood(self.name, n_components, variance, self.floor, reach)
 
     def constrain(self, covariance, variance):
         """Factors, log |F| and flags of covariances whose relative eigenvalues are held above the floor."""
@@ -173,6 +195,7 @@ class Full:
 class Tied(Shared, Full):
     """One covariance matrix for all components: EEE."""
 
+    code = "EEE"
     name = "tied"
     merging = "tied"
     apart = Full()
@@ -181,9 +204,6 @@ class Tied(Shared, Full):
 
     def shape(self, n_components, d):
         return d, d
-
-    def n_parameters(self, d, n_components):
-        return d * (d + 1) // 2
 
     def log_volume(self, log_scale, n_components):
         return super().log_volume(log_scale, 1)

@@ -1,0 +1,38 @@
+"""The Gaussian's update, for those that change one part of it."""
+
+from libc.stdint cimport uint8_t
+
+from skem._kernels.ascent cimport Step
+
+
+cdef enum:
+    FULL = 0
+    TIED = 1
+    DIAG = 2
+    EEI = 3
+    SPHERICAL = 4
+    EII = 5
+
+
+cdef size_t each_covariance(int structure, int d) noexcept nogil
+
+cdef int constrain_all(
+    int structure, int K, int d,
+    const double *covariance,  # IN  in the structure's shape
+    const double *variance,    # IN  (d) of the data
+    double floor,              # IN  where eigenvalues relative to the variance are held
+    double *scratch,           # (d + d * d)
+    double *factor,            # OUT precision factors; of a flagged matrix nothing of use
+    double *log_det,           # OUT (K), or (1) where shared: log |F|
+    uint8_t *flags,            # OUT (K), or (1): an eigenvalue below the floor, or too near to tell
+) noexcept nogil
+
+
+cdef class MaximumLikelihood(Step):
+    cdef int structure, K, d
+    cdef double floor, reach
+    cdef bint linear
+    cdef double[::1] mean, nu, scatter, covariance, factor, log_det, weights, constant, scratch, variance
+    cdef uint8_t[::1] flags
+
+    cdef bint estimate(self) noexcept nogil
