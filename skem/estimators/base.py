@@ -39,6 +39,7 @@ from skem.inference.online import Seen
 from skem.portfolio import Portfolio
 from skem.starts import INITS, is_given, start, theta_from_parameters
 from skem.summary import summarize
+from skem.tree import TreeSource
 from skem.truncated import TruncatedSource
 from skem.weights import LOG_ZERO
 
@@ -111,7 +112,8 @@ class BaseMixture(
     def _source(self, X, sample_weight, family):
         """Rows of a fit, seen through the bound family."""
         if self.n_active is None or self.n_active >= self._n_start:
-            return Source(X, sample_weight, family)
+            by_tree = self._algorithm().assign == "hard" and TreeSource.serves(family, X.shape[1])
+            return (TreeSource if by_tree else Source)(X, sample_weight, family)
         if hasattr(family, "features"):
             raise ValueError(
                 f"n_active={self.n_active} needs a family whose features are compiled, and those of "

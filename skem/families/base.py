@@ -48,6 +48,9 @@ class Family(BaseEstimator):
     A family whose internal coordinates are no places between which distances mean anything has ``coordinates(X)`` ->
     (n, p), which are; starts and cuts use them.
 
+    A family that is scored by distances may have ``whitened(theta)`` -> `Centred` with a matrix F_k for every
+    component, whatever its structure: hard passes over many rows of few columns then go by a tree.
+
     An algorithm names the verbs it requires and is refused in one sentence where one is missing. Beside the verbs a
     family in pure Python has ``features(X)`` -> (n, m), its T(x), and may have ``log_prob(X, theta)`` -> (n, K) in
     place of `natural`; it is slower, and under the same laws.

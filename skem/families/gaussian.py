@@ -408,12 +408,14 @@ class Gaussian(Family):
         mean = np.take(theta.mean, rest, axis=1) + shift
         return self._point(mean, factor, self._structure.log_det(factor, len(rest)))
 
-    def log_terms(self, log_weights, theta):
+    def whitened(self, theta):
         whiten, axes = self._structure.whiten, np.eye(theta.mean.shape[1])
         columns = [whiten(theta.factor, np.broadcast_to(axis, theta.mean.shape)) for axis in axes]
-        factor = np.stack(columns, axis=2)
-        precision = np.swapaxes(factor, 1, 2) @ factor
-        return QuadraticTerms(precision, c=log_weights + theta.offset, centers=theta.mean)
+        return Centred("full", theta.mean, np.ascontiguousarray(np.stack(columns, axis=2)), theta.offset)
+
+    def log_terms(self, log_weights, theta):
+        _, mean, factor, offset = self.whitened(theta)
+        return QuadraticTerms(np.swapaxes(factor, 1, 2) @ factor, c=log_weights + offset, centers=mean)
 
     def n_parameters(self, n_features, n_components):
         return n_components * n_features + self._structure.n_parameters(n_features, n_components)

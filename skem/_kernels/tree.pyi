@@ -1,0 +1,30 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+max_features: int
+
+class Tree:
+    n_samples: int
+    n_features: int
+    n_levels: int
+    order: NDArray[np.int32]
+    def __init__(
+        self,
+        X: NDArray[np.floating],
+        origin: NDArray[np.float64],
+        scale: NDArray[np.float64],
+        sample_weight: NDArray[np.float64] | None = ...,
+        n_threads: int = ...,
+    ) -> None: ...
+    def assign(
+        self,
+        mean: NDArray[np.float64],
+        factor: NDArray[np.float64],
+        offset: NDArray[np.float64],
+        thin: NDArray[np.uint8],
+        own: NDArray[np.int32],
+        labels: NDArray[np.int32],
+        n_threads: int = ...,
+    ) -> tuple[float, int, Any]: ...
