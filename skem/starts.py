@@ -12,6 +12,7 @@ import numpy as np
 from skem._compat import check_numbers
 from skem._kernels.nearest import assign_nearest
 from skem._kernels.seeding import kmeans_plusplus
+from skem.engine import BLOCK
 from skem.summary import CanonicalRows, subsample
 from skem.weights import safe_log
 
@@ -141,9 +142,10 @@ def seed_labels(source, n_components, init, rng, rows=None):
     summary = source.family.summary_
     if not source.family.has("coordinates"):
         return lloyd(source.X, None, centers, summary.origin, summary.scale * unit, 0)[1]
-    labels = np.empty(len(source), dtype=np.int32)
-    for block in source.blocks():
-        own = source.family.coordinates(summary.to_internal(source.take(block)))
+    labels = np.empty(len(source.X), dtype=np.int32)
+    for first in range(0, len(labels), BLOCK):
+        block = slice(first, first + BLOCK)
+        own = source.family.coordinates(summary.to_internal(source.X[block]))
         labels[block] = lloyd(own, None, centers, np.zeros_like(unit), unit, 0)[1]
     return labels
 

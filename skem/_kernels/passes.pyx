@@ -343,7 +343,13 @@ cdef class Prepared:
 
     cdef void load_linear(self, const double *weights, const double *log_weights) noexcept nogil:
         cdef Job *job = &self.job
-        pack_weights(weights, job.K, job.features[job.scorers[0].features].m, <double *> job.scorers[0].factor)
+        cdef int m = job.features[job.scorers[0].features].m, KW = lanes_of(job.KP, tiles.width), k, i
+        if job.scorers[0].kind == GATHER:
+            for i in range(m):
+                for k in range(job.K):
+                    (<double *> job.scorers[0].factor)[<size_t> i * KW + k] = weights[k * <size_t> m + i]
+        else:
+            pack_weights(weights, job.K, m, <double *> job.scorers[0].factor)
         memcpy(self.log_weights, log_weights, job.K * sizeof(double))
 
     cdef void load_centred(self, const double *mean, const double *factor, const double *log_weights) noexcept nogil:

@@ -5,13 +5,11 @@ import numbers
 import numpy as np
 
 from skem._compat import Interval, check_numbers
+from skem._kernels.shares import ShareStep, natural_of_pairs, with_zeros
 from skem.families.base import SuffStats
 from skem.families.counts import check_rows
 from skem.families.dirichlet import DirichletFamily
 from skem.families.margins import take_columns
-
-# Below this part of a component's weight a difference of two sums is rounding.
-ROUNDING = 1e-12
 
 
 class Bernoulli(DirichletFamily):
@@ -76,15 +74,17 @@ class Bernoulli(DirichletFamily):
         return np.tile(self._groups(values), 2)
 
     def statistics(self, n_k, sums):
-        ones = sums["features"]
-        zeros = n_k[:, None] - ones
-        # what rounding leaves of nothing is nothing: a probability of zero would wake from it
-        zeros[zeros < ROUNDING * n_k[:, None]] = 0.0
-        return SuffStats({"total": np.concatenate([ones, zeros], axis=1)})
+        return SuffStats({"total": with_zeros(n_k, np.ascontiguousarray(sums["features"]))})
 
     def natural(self, theta):
-        ones, zeros = np.split(theta.log_probability, 2, axis=1)
-        return ones - zeros, zeros.sum(axis=1)
+        return natural_of_pairs(np.ascontiguousarray(theta.log_probability))
+
+    @property
+    def _group(self):
+        return np.tile(np.arange(len(self.group_starts_)), 2)
+
+    def mle_step(self, n_components):
+        return ShareStep(n_components, self._group, True)
 
     def log_predictive(self, posterior, X):
         # a row sees each column once, so that its density is the plug-in one at the mean

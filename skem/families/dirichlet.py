@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from skem._kernels.ascent import LOG_ZERO
+from skem._kernels.shares import ShareStep, log_or_least, shares
 from skem.exceptions import DegenerateComponentWarning, warn
 from skem.families.base import Family, Parameters, SuffStats
 
@@ -40,8 +40,8 @@ class DirichletFamily(Family):
         return np.where(whole > 0, mass / np.where(whole > 0, whole, 1.0), otherwise)
 
     def _point(self, probability):
-        log_probability = np.where(probability > 0, np.log(np.where(probability > 0, probability, 1.0)), LOG_ZERO)
-        return Parameters({"probability": probability, "log_probability": log_probability})
+        probability = np.ascontiguousarray(probability)
+        return Parameters({"probability": probability, "log_probability": log_or_least(probability)})
 
     def natural(self, theta):
         return theta.log_probability, np.zeros(theta.n_components)
@@ -56,8 +56,17 @@ class DirichletFamily(Family):
         return SuffStats({"total": np.tile(self.concentration_, (n_components, 1))})
 
     def mle(self, stats, theta=None):
-        equal = self._shares(np.ones_like(stats.total), 0.0)
-        return self._point(self._shares(stats.total, equal if theta is None else theta.probability))
+        otherwise = self._shares(np.ones_like(stats.total), 0.0) if theta is None else theta.probability.copy()
+        return self._point(shares(np.ascontiguousarray(stats.total), self._group, otherwise))
+
+    @property
+    def _group(self):
+        """Which group each outcome belongs to."""
+        m = len(self.concentration_)
+        return np.repeat(np.arange(len(self.group_starts_)), np.diff(self.group_starts_, append=m))
+
+    def mle_step(self, n_components):
+        return ShareStep(n_components, self._group, False)
 
     def mode(self, posterior):
         if (posterior.total < 1.0).any():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from families_under_test import CASES, SHAPED_CASES
+from families_under_test import CASES, DIRICHLET, SHAPED_CASES
 
 from skem import EMMixture
 from skem.engine import Source
@@ -141,3 +141,20 @@ def test_threads_change_no_bit(case):
         with threadpool_limits(n_threads):
             fits.append(runs(case, X, None, 8, codes, tol=0.0, max_iter=4)[0])
     assert_same(fits)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.name in DIRICHLET], ids=lambda case: case.name)
+@pytest.mark.parametrize(("tol", "max_iter"), [(0.0, 25), (0.0, 1), (1e-3, 500)])
+@pytest.mark.parametrize(("n", "d", "K"), [(60, 1, 1), (300, 7, 3), (2100, 4, 9), (400, 40, 5)])
+def test_shares_of_outcomes_too(case, n, d, K, tol, max_iter, monkeypatch):
+    rng = np.random.default_rng(n)
+    X, codes = case.rows(rng, n, d), rng.integers(K, size=n).astype(np.int32)
+    weight = rng.choice([0.0, 0.5, 1.0, 3.0], size=n)
+    declining = Declining(monkeypatch)
+    fits = runs(case, X, weight, K, codes, tol=tol, max_iter=max_iter)
+    assert_same(fits)
+    assert declining.starts == 1
+    if K > 1:
+        # a component without mass is left to the verbs
+        assert_same(runs(case, X, weight, K, np.maximum(codes, 1), tol=0.0, max_iter=5))
+        assert declining.starts > 2
