@@ -66,6 +66,17 @@ def test_bic_chooses_as_mclust_does(name, best):
     assert selection.best_score_ == -selection.bic(X) == np.nanmax(ours)
 
 
+@pytest.mark.parametrize(("name", "best"), [("faithful", ("tied", 3)), ("iris", ("VEV", 2))])
+def test_default_candidates_lead_to_mclusts_choice_of_all(name, best):
+    """The published choices of mclust among its fourteen models (EEE is "tied")."""
+    X = rows(name)
+    selection = MixtureSelection(random_state=0).fit(X)
+    assert (selection.best_params_["family"].covariance_type, selection.best_params_["n_components"]) == best
+    table = np.genfromtxt(DATA / f"mclust_BIC_{name}.csv", delimiter=",", skip_header=1)[:, 1:]
+    assert selection.best_score_ == pytest.approx(np.nanmax(table), abs=0.03)
+    assert len(selection.results_["score"]) == table.size
+
+
 @pytest.mark.parametrize("criterion", ["bic", "icl", "aic", "log_evidence", "held_out"])
 @pytest.mark.parametrize("name", ["faithful", "iris"])
 def test_every_criterion_takes_the_best_of_its_table(name, criterion):
