@@ -143,7 +143,7 @@ class DensityFeaturesMixin:
 
     def _restricted(self, columns, log_weights, theta):
         """Mixture of some columns, with log weights and theta in their coordinates."""
-        family = self.family_.without_prior()
+        family = self.family_.of_columns()
         mixture = self._from_theta(family, family.bind(self.family_.summary_.take(columns)), log_weights, theta)
         if hasattr(self, "feature_names_in_"):
             mixture.feature_names_in_ = self.feature_names_in_[columns]

@@ -264,8 +264,8 @@ class Family(BaseEstimator):
         """
         raise NotImplementedError(f"{type(self).__name__} cannot be built from parameters")
 
-    def without_prior(self):
-        """Return an unbound family of the same kind whose hyperparameters are the defaults.
+    def of_columns(self):
+        """Return an unbound family for some of the columns, with default hyperparameters.
 
         Returns
         -------

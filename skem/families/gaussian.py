@@ -394,8 +394,8 @@ class Gaussian(Family):
         rows = theta.take(np.repeat(np.arange(len(counts)), counts))
         return self.summary_.to_user(rows.mean + structure.unwhiten(rows.factor, noise))
 
-    def without_prior(self):
-        return type(self)(self.covariance_type)
+    def of_columns(self):
+        return type(self)(self._structure.of_columns or self.covariance_type)
 
     def marginal(self, theta, columns, rest):
         factor = marginal_factor(self._structure, theta.factor, columns, rest)

@@ -9,6 +9,7 @@ from sklearn.datasets import load_iris
 
 from skem import EMMixture, VariationalMixture
 from skem.families import Gaussian, Poisson
+from skem.families.covariance import FOURTEEN
 from skem.summary import Summary
 
 IRIS = load_iris(as_frame=True).data
@@ -61,6 +62,22 @@ def test_marginal_is_the_integral(covariance_type):
         assert np.exp(alone.score_samples([[y, x]])[0]) == pytest.approx(integral, rel=1e-8)
         given = mixture.conditional([2, 0], [y, x])
         assert np.exp(given.score_samples([[3.0]])[0]) == pytest.approx(density(3.0) / integral, rel=1e-8)
+
+
+@pytest.mark.parametrize("code", FOURTEEN)
+def test_every_structure(code):
+    """A model that some of its columns leave gives way to one that holds them."""
+    X, species = load_iris(return_X_y=True)
+    mixture = quietly(EMMixture(3, family=Gaussian(code), init=species).fit, X)
+    alone, given = mixture.marginal([3, 1]), mixture.conditional([3, 1], X[60, [3, 1]])
+    joint = alone.score_samples(X[[60]][:, [3, 1]]) + given.score_samples(X[[60]][:, [0, 2]])
+    np.testing.assert_allclose(joint, mixture.score_samples(X[[60]]), rtol=0, atol=1e-10)
+    wider = {"EVI": "diag", "EVE": "full", "VVE": "full", "EEV": "full", "VEV": "full", "EVV": "full"}
+    assert alone.family.covariance_type == given.family.covariance_type == wider.get(code, code)
+    plain = EMMixture.from_parameters(
+        family=alone.family, weights=alone.weights_, means=alone.means_, covariances=alone.covariances_
+    )
+    np.testing.assert_allclose(plain.score_samples(X[:, [3, 1]]), alone.score_samples(X[:, [3, 1]]), rtol=1e-9)
 
 
 def test_counts_are_summed():

@@ -31,6 +31,8 @@ class Full:
     merging = "full"
     #: whether there is a conjugate prior, and with it every verb
     conjugate = True
+    #: name of the structure that some columns of the components have, None for the same
+    of_columns: str | None = None
     #: kind of the sequential sweep in `skem._kernels.collapsed`, or None
     collapsed_kind: str | None = "full"
     #: features of the linear pass

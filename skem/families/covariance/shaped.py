@@ -17,10 +17,14 @@ class Shaped(Full):
 
     conjugate = False
     collapsed_kind: str | None = None
+    #: name of the structure without the model
+    unshaped = "full"
 
     def __init__(self, code, equivariance):
         self.code = code
         self.equivariance = equivariance
+        # a volume or axes that all columns together share are lost with one of them
+        self.of_columns = None if code in ("VEE", "VEI") else self.unshaped
 
     def most_likely(self, stats, variance, theta=None):
         taken = np.flatnonzero(stats.kappa > 0)
@@ -55,4 +59,5 @@ class Shaped(Full):
 class ShapedDiag(Shaped, Diag):
     """The same of one variance a column and component: VEI or EVI."""
 
+    unshaped = "diag"
     collapsed_kind = None
