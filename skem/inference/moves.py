@@ -12,8 +12,9 @@ from skem.inference.hard import MaximizationExpectation, settle
 N_CUTS = 2
 # A cut is worked out on so many rows of a cluster, and on more where there are many columns.
 SAMPLE, SAMPLE_COLUMNS = 1024, 32
-# Most sweeps of a cut, and batch updates of all rows after it.
-MAX_SWEEPS, MAX_UPDATES = 10, 5
+# Most sweeps of a cut, and batch updates of all rows after it; most sweeps of a border that was moved.
+MAX_SWEEPS, MAX_UPDATES = 5, 5
+BORDER_SWEEPS = 10
 
 
 class Move(NamedTuple):
@@ -109,17 +110,16 @@ def nudge(place, shift):
     Returns
     -------
     move : Move or None
-        None where no row is so near.
+        None where no two rows are so near.
     """
     n_parts = len(place.clusters)
     model = place.model(n_parts)
     state = UPDATES["evidence"](model, place.stats, place.n_k)
     log_weights, labels = state.log_weights.copy(), place.labels.copy()
     log_weights[0] += shift
-    result = place.source.run(
-        log_weights, state.theta, collect=False, assign="hard", labels_in=labels, labels=labels
-    )  # fmt: skip
-    if result.moved == 0:
+    rows = {"labels_in": labels, "labels": labels}
+    result = place.source.run(log_weights, state.theta, collect=False, assign="hard", **rows)
+    if result.moved < 2:
         return None
-    labels, given = settle(model, place.source, labels, MAX_SWEEPS)
+    labels, given = settle(model, place.source, labels, BORDER_SWEEPS)
     return Move("nudge", place.clusters, place.positions, labels, n_parts, place.gain(given.stats, given.n_k))

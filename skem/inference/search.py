@@ -17,9 +17,8 @@ SAMPLE, SAMPLE_COLUMNS = 1 << 14, 1 << 11
 ROUND_UPDATES = 4
 # A gain below this share of the objective is rounding.
 ROUNDING = 1e-11
-# Fresh starts from many clusters, and how many beyond twice the number that was found.
-N_SHAKES = 2
-SURPLUS = 8
+# Fresh starts from many clusters: what multiplies the number that was found, and what is added.
+SURPLUS = ((2, 8), (3, 14))
 # Rows a cluster has on average, at least, where there are many; but a few clusters may have one row each.
 LEAST_ROWS, FEWEST = 5, 10
 # Log odds by which borders are moved, and how many other clusters then take part.
@@ -120,14 +119,10 @@ class Search:
         return labels, len(state.n_k)
 
     def _climb_anew(self):
-        """Climb from many clusters, and again while that helps."""
-        for _ in range(N_SHAKES):
-            before = self.best
-            if self.done:
-                return
-            self._climb(*self.small_clusters(2 * before.n_clusters + SURPLUS))
-            if self.best is before:
-                return
+        """Climb from many clusters, and from more."""
+        for factor, surplus in SURPLUS:
+            if not self.done:
+                self._climb(*self.small_clusters(factor * self.best.n_clusters + surplus))
 
     def small_clusters(self, n_clusters):
         """Labels of many clusters by k-means, and how many there are."""
