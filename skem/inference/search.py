@@ -18,7 +18,7 @@ ROUND_UPDATES = 4
 # A gain below this share of the objective is rounding.
 ROUNDING = 1e-11
 # Fresh starts from many clusters: what multiplies the number that was found, and what is added.
-SURPLUS = ((2, 8), (3, 14))
+SURPLUS = ((2, 8), (1, 2))
 # Rows a cluster has on average, at least, where there are many; but a few clusters may have one row each.
 LEAST_ROWS, FEWEST = 5, 10
 # Log odds by which borders are moved, and how many other clusters then take part.
@@ -119,10 +119,14 @@ class Search:
         return labels, len(state.n_k)
 
     def _climb_anew(self):
-        """Climb from many clusters, and from more."""
+        """Climb from many clusters, and from a few too many unless that led back to where the search was."""
         for factor, surplus in SURPLUS:
-            if not self.done:
-                self._climb(*self.small_clusters(factor * self.best.n_clusters + surplus))
+            before = self.best
+            if self.done:
+                return
+            self._climb(*self.small_clusters(factor * before.n_clusters + surplus))
+            if self.best is before and not self._is_better(before, self.now):
+                return
 
     def small_clusters(self, n_clusters):
         """Labels of many clusters by k-means, and how many there are."""
