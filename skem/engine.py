@@ -160,8 +160,8 @@ class Source:
             sums[0]["shared"] = second
         return Pass(score, moved, n_k, self.family.statistics(n_k, sums[0]))
 
-    def ascend(self, step, log_weights, theta, *, convergence, constant, max_updates, labels):
-        """Alternate passes and maximum-likelihood updates, compiled, until they end or the step declines.
+    def ascend(self, step, log_weights, theta, *, convergence, constant, max_updates, patience, labels):
+        """Alternate passes and maximum-likelihood updates, compiled, until they end or are better left off.
 
         Parameters
         ----------
@@ -174,6 +174,8 @@ class Source:
         constant : float
             What the objective adds to the score of a pass.
         max_updates : int
+        patience : float
+            Where more updates are behind and, by their gains, seem to be left, it is as if the step declined.
         labels : int32 ndarray of shape (n,)
             Written where the last pass is the one after `max_updates`.
 
@@ -185,7 +187,7 @@ class Source:
         before : Pass or None
             What the last pass had its parameters from; None where it is still the start.
         last : Pass or None
-            The last pass, if the step has declined to go on from it; None where the run is over.
+            The last pass, if it is to be gone on from; None where the run is over.
         """
         part = self.family.scorer(theta)
         shared = getattr(part, "shared", None)
@@ -193,7 +195,9 @@ class Source:
         step.begin(theta, second, shared and shared.factor)
         collectors = [self.family.collector(theta, part, "soft")]
         prepared = self._prepare(log_weights, part, collectors, sample_weight=self.weight)
-        objectives, converged, ended, before = ascend(prepared, step, convergence, constant, max_updates, labels)
+        objectives, converged, ended, before = ascend(
+            prepared, step, convergence, constant, max_updates, patience, labels
+        )  # fmt: skip
         last = None if ended else prepared.results()
         before, last = (results and self._pass(*results, second=second) for results in (before, last))
         return objectives, converged, before, last

@@ -1,6 +1,13 @@
 """Named arrays with one row a component: statistics, priors, posteriors and parameters."""
 
+import functools
+
 import numpy as np
+
+from skem._kernels.linalg import cholesky
+
+# A sum below this share of its mean over the components has no logarithm worth following.
+SMALL_SHARE = 1e-6
 
 
 class NamedArrays:
@@ -63,6 +70,10 @@ class NamedArrays:
         index = np.asarray(index)
         return self._map(lambda name, value: value if name in self.shared else value[index])
 
+    def where_known(self, other):
+        """Fill what is nan from arrays of the same form."""
+        return self._map(lambda name, value: np.where(np.isnan(value), getattr(other, name), value))
+
     def to_dict(self):
         """Return {"arrays": {name: ndarray}, "shared": list of str}, plain enough for any file format."""
         return {"arrays": dict(self._arrays), "shared": list(self.shared)}
@@ -77,6 +88,18 @@ class Parameters(NamedArrays):
     """Parameters theta of the components: a point, an expectation or a draw, all of one shape."""
 
     __slots__ = ()
+
+
+@functools.lru_cache(maxsize=8)
+def _triangle(d):
+    """Rows and columns of a lower triangle, and which of them lie on the diagonal."""
+    rows, columns = np.tril_indices(d)
+    return rows, columns, rows == columns
+
+
+def _along(n_k, value):
+    """Append axes to one number a component until it divides `value`."""
+    return np.reshape(n_k, (-1,) + (1,) * (value.ndim - 1))
 
 
 class SuffStats(NamedArrays):
@@ -158,6 +181,33 @@ class SuffStats(NamedArrays):
         """
         return self._map(lambda name, value: value + arrays._arrays[name] if name in self.shared else value)
 
+    def to_chart(self, n_k):
+        """Coordinates without constraints of statistics of rows: logarithms of means, where all sums are positive.
+
+        Parameters
+        ----------
+        n_k : ndarray of shape (n_components,)
+            Component masses.
+
+        Returns
+        -------
+        chart : NamedArrays
+            Not finite where a coordinate has no place in the interior: no mass, a sum of zero, a flat scatter.
+        unit : NamedArrays
+            What to measure each coordinate in, so that the units of the rows do not matter.
+        """
+
+        def log_mean(value):
+            mean = value / _along(n_k, value)
+            return np.where(mean > SMALL_SHARE * value.sum(axis=0) / n_k.sum(), np.log(mean), np.nan)
+
+        chart = NamedArrays({name: log_mean(value) for name, value in self._arrays.items()})
+        return chart, chart._map(lambda _, value: np.ones_like(value))
+
+    def from_chart(self, chart, n_k):
+        """Statistics, of the form of these, with the coordinates of `chart` and masses `n_k`."""
+        return self._map(lambda name, value: _along(n_k, value) * np.exp(getattr(chart, name)))
+
 
 class Moments(SuffStats):
     """Weighted mean and scatter about it, merged by Chan's formula; also the Gaussian's prior and posterior.
@@ -208,3 +258,45 @@ class Moments(SuffStats):
                 "scatter": (self.scatter + between).sum(axis=0, keepdims=True),
             }
         return type(self)({"kappa": kappa, "mean": mean} | arrays, self.shared)
+
+    def to_chart(self, n_k):
+        """Means, and covariances as logarithms of variances or log-Cholesky factors; see `SuffStats.to_chart`."""
+        d, shared = self.mean.shape[1], ("spread",) if self.shared else ()
+        covariance = self.scatter / (self.nu if self.shared else _along(self.nu, self.scatter))
+        if self._matrices:
+            root, ok = cholesky(np.ascontiguousarray(covariance.reshape(-1, d, d)))
+            rows, columns, diagonal = _triangle(d)
+            spread = root[:, rows, columns]
+            spread[:, diagonal] = np.log(spread[:, diagonal])
+            spread[~np.asarray(ok, dtype=bool)] = np.nan
+            deviation = np.sqrt((root**2).sum(axis=2))
+            unit = np.where(diagonal, 1.0, deviation[:, rows])
+            spread, unit = (spread[0], unit[0]) if self.shared else (spread, unit)
+        else:
+            deviation = np.sqrt(covariance if self.shared else covariance.reshape(len(self.mean), -1))
+            spread, unit = np.log(covariance), np.ones_like(covariance)
+        deviation = np.broadcast_to(deviation, self.mean.shape)
+        chart = NamedArrays({"mean": self.mean, "spread": spread}, shared)
+        return chart, NamedArrays({"mean": deviation, "spread": unit}, shared)
+
+    def from_chart(self, chart, n_k):
+        mass = n_k.sum() if self.shared else n_k
+        # what nu counts is rows, or rows times columns
+        nu = mass * round(float(np.sum(self.nu) / np.sum(self.kappa)))
+        if self._matrices:
+            d = self.mean.shape[1]
+            rows, columns, diagonal = _triangle(d)
+            packed = np.atleast_2d(chart.spread)
+            root = np.zeros((len(packed), d, d))
+            root[:, rows, columns] = np.where(diagonal, np.exp(np.where(diagonal, packed, 0.0)), packed)
+            covariance = root @ np.swapaxes(root, 1, 2)
+            covariance = covariance[0] if self.shared else covariance
+        else:
+            covariance = np.exp(chart.spread)
+        scatter = covariance * (nu if self.shared else _along(nu, covariance))
+        return type(self)({"kappa": n_k, "mean": chart.mean, "nu": nu, "scatter": scatter}, self.shared)
+
+    @property
+    def _matrices(self):
+        """Whether scatters are matrices."""
+        return self.scatter.ndim + ("scatter" in self.shared) == 3

@@ -21,7 +21,7 @@ def quality(run, workload):
     ours = run.peers["skem"]
     X = make_rows(workload)
     start = make_start(X, workload.n_components)
-    accelerated = "acceleration" in inspect.signature(skem.EMMixture).parameters
+    accelerated = "accelerate" in inspect.signature(skem.EMMixture).parameters
 
     def seconds(mixture):
         gc.collect()
@@ -38,7 +38,7 @@ def quality(run, workload):
         passes = {"scikit-learn": rival.n_iter_}
         for name, options in {
             "skem": {},
-            **({"skem accelerated": {"acceleration": "squarem"}} if accelerated else {}),
+            **({"skem accelerated": {"accelerate": "anderson"}} if accelerated else {}),
         }.items():
             # its own history tells after how many iterations it was there
             bounds = ours.mixture(start, "full", 2 * rival.n_iter_, **options).fit(X).lower_bounds_

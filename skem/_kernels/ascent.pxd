@@ -4,11 +4,14 @@ from skem._kernels.passes cimport Prepared
 
 
 cdef class Convergence:
-    cdef double tol, value, gain, gain_before, gain_first
-    cdef Py_ssize_t n_updates, last
-    cdef bint near, started
+    cdef double tol, steep, value, gain, gain_before, gain_first
+    cdef Py_ssize_t n_updates, n_gains, last
+    cdef bint near, started, eased
 
     cdef bint judge(self, double value) noexcept nogil
+    cdef double ratio(self) noexcept nogil
+    cdef double left(self) noexcept nogil
+    cdef bint crawls(self, double patience) noexcept nogil
 
 
 cdef double second_term(

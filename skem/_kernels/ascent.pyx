@@ -7,7 +7,7 @@ rare to be worth compiled code, the step declines, and the caller goes on by the
 
 import numpy as np
 
-from libc.math cimport fabs, log
+from libc.math cimport INFINITY, fabs, log
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy
 
@@ -16,6 +16,14 @@ from skem._kernels.passes cimport Prepared
 # The logarithm of a weight of zero: finite, since 0 x inf is nan, and far below any other.
 LOG_ZERO = -1e4
 cdef double _LOG_ZERO = LOG_ZERO
+
+
+# An objective gains by rounding alone below this, relative to its size.
+cdef double ROUNDING = 4e-15
+# Gains of this share of the tolerance say nothing where an extrapolation went before.
+cdef double FAINT = 1e-3
+# A run whose passes gain more than this, per unit of weight, is not slow whatever its ratio of gains.
+cdef double STEEP = 1e-3
 
 
 cdef class Convergence:
@@ -34,12 +42,12 @@ cdef class Convergence:
 
     def __init__(self, double tol, double total_weight):
         self.tol = tol * total_weight
-        self.n_updates = 0
+        self.steep = STEEP * total_weight
+        self.n_updates = self.n_gains = 0
         self.last = -1
-        self.near = self.started = False
+        self.near = self.started = self.eased = False
 
     cdef bint judge(self, double value) noexcept nogil:
-        cdef double ratio, other
         cdef bint was_near = self.near
         if not self.started:
             self.started, self.value = True, value
@@ -47,18 +55,54 @@ cdef class Convergence:
         self.gain_first, self.gain_before, self.gain = self.gain_before, self.gain, value - self.value
         self.value = value
         self.n_updates += 1
-        if self.last < 0 and self.gain <= 4e-15 * max(1.0, fabs(value)):
+        self.n_gains += 1
+        if self.last < 0 and not (self.eased and self.tol > 0) and self.gain <= ROUNDING * max(1.0, fabs(value)):
             self.last = 2 * self.n_updates if self.tol == 0 else self.n_updates + 1
         if 0 <= self.last <= self.n_updates:
             return True
-        if self.n_updates < 3 or self.tol <= 0:
+        if self.n_gains < 3 or self.tol <= 0:
             return False
-        # neither gain below is 0: that would have been of rounding size
-        ratio = self.gain_before / self.gain_first
-        other = self.gain / self.gain_before
-        ratio = max(ratio, other)
-        self.near = ratio < 1.0 and self.gain * ratio / (1.0 - ratio) <= self.tol
+        self.near = self.left() <= self.tol
         return was_near and self.near
+
+    cdef double ratio(self) noexcept nogil:
+        """Larger of the last two ratios of gains; neither gain below is 0: that would have been of rounding size."""
+        cdef double ratio = self.gain_before / self.gain_first
+        return max(ratio, self.gain / self.gain_before)
+
+    cdef double left(self) noexcept nogil:
+        """Gain that is left."""
+        cdef double ratio
+        if self.eased and max(self.gain, self.gain_before, self.gain_first) <= FAINT * self.tol:
+            return 0.0
+        ratio = self.ratio()
+        return self.gain * ratio / (1.0 - ratio) if ratio < 1.0 else INFINITY
+
+    cdef bint crawls(self, double patience) noexcept nogil:
+        cdef double tol = max(self.tol, ROUNDING * max(1.0, fabs(self.value)))
+        if self.n_updates < patience or self.n_gains < 3 or self.last >= 0 or self.gain > self.steep:
+            return False
+        return self.left() > tol and (self.ratio() >= 1.0 or log(tol / self.left()) < patience * log(self.ratio()))
+
+    def slow(self, double patience):
+        """Return whether more than `patience` iterations are behind and, of small gains each, seem to be left.
+
+        Parameters
+        ----------
+        patience : float
+        """
+        return bool(self.crawls(patience))
+
+    def restart(self):
+        """Forget the objectives so far: the next one has not come by a step from the last.
+
+        From now on gains that are faint beside the tolerance count as none, whatever their ratios: what an
+        extrapolation has brought close to the end gains by rounding, which has no ratio.
+        """
+        self.started = self.near = False
+        self.eased = True
+        self.n_gains = 0
+        self.last = -1
 
     def update(self, double value):
         """Add an objective and return whether the run has converged."""
@@ -176,9 +220,10 @@ def log_share(const double[::1] n_k):
 
 
 def ascend(
-    Prepared p, Step step, Convergence convergence, double constant, Py_ssize_t max_updates, int32_t[::1] labels,
+    Prepared p, Step step, Convergence convergence, double constant, Py_ssize_t max_updates, double patience,
+    int32_t[::1] labels,
 ):
-    """Alternate passes and updates until the run ends, or the step declines.
+    """Alternate passes and updates until the run ends, the step declines, or too many more seem to be needed.
 
     Parameters
     ----------
@@ -189,6 +234,8 @@ def ascend(
     constant : float
         What the objective adds to the score of a pass.
     max_updates : int
+    patience : float
+        The loop leaves off where more updates are behind and, by their gains, seem to be left.
     labels : int32 ndarray of shape (n,)
         Written where the run ends at `max_updates`, in its last pass.
 
@@ -222,7 +269,9 @@ def ascend(
         objectives.append(value)
         converged = convergence.judge(value)
         over = over or converged
-        if over or not _share(K, &p.job.total[2], &log_weights[0]) or not step.update(p, &log_weights[0]):
+        if over or convergence.crawls(patience):
+            break
+        if not _share(K, &p.job.total[2], &log_weights[0]) or not step.update(p, &log_weights[0]):
             break
         memcpy(&kept[0], p.job.total, size)
         if p.means[0] is not None:

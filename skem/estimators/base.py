@@ -34,6 +34,7 @@ from skem.estimators.prediction import PredictionMixin, bounded_source, whole_de
 from skem.exceptions import DegenerateComponentWarning, name_flat, warn
 from skem.families import Gaussian
 from skem.families.base import Family
+from skem.inference.accelerate import METHODS
 from skem.inference.base import Model
 from skem.inference.online import Seen
 from skem.portfolio import Portfolio
@@ -45,6 +46,9 @@ from skem.weights import LOG_ZERO
 
 # The parameter of those estimators that can hold rows to a few components each.
 N_ACTIVE: dict[str, Any] = {"n_active": [Interval(numbers.Integral, 1, None, closed="left"), None]}
+
+# The parameter of those that extrapolate.
+ACCELERATE: dict[str, Any] = {"accelerate": [StrOptions(set(METHODS)), None]}
 
 
 class BaseMixture(
@@ -96,7 +100,8 @@ class BaseMixture(
     _upper_bound = False
 
     def _algorithm(self):
-        return self._algorithm_class(tol=self.tol, max_iter=self.max_iter)
+        how = {} if self.accelerate is None else {"accelerate": self.accelerate}
+        return self._algorithm_class(tol=self.tol, max_iter=self.max_iter, **how)
 
     def _weights(self, n_components):
         raise NotImplementedError
@@ -108,6 +113,8 @@ class BaseMixture(
 
     #: components that a row's responsibilities may spread over, None for all
     n_active: int | None = None
+    #: how iterations are extrapolated, None for not at all
+    accelerate: str | None = None
 
     def _source(self, X, sample_weight, family):
         """Rows of a fit, seen through the bound family."""

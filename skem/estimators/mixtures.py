@@ -5,7 +5,7 @@ import numbers
 import numpy as np
 
 from skem._compat import Interval, StrOptions
-from skem.estimators.base import N_ACTIVE, BaseMixture, label_free_term
+from skem.estimators.base import ACCELERATE, N_ACTIVE, BaseMixture, label_free_term
 from skem.estimators.online import OnlineMixin
 from skem.estimators.soft import SoftMixture
 from skem.inference.em import EM, MAPEM
@@ -45,6 +45,9 @@ class EMMixture(OnlineMixin, SoftMixture):
         weight. 0 runs on to rounding level.
     max_iter : int, default=1000
         Most iterations of a run.
+    accelerate : {"squarem", "anderson"}, default=None
+        How iterations are extrapolated where they gain little and many more are foreseen; None never does. A step
+        that would lower the objective is not taken. Without effect beside `n_active`. See :ref:`acceleration`.
     warm_start : bool, default=False
         Whether a further fit starts from the mixture fitted before.
     random_state : int, RandomState instance or None, default=None
@@ -95,7 +98,12 @@ class EMMixture(OnlineMixin, SoftMixture):
     """
 
     _algorithm_class = EM
-    _parameter_constraints = {**BaseMixture._parameter_constraints, **N_ACTIVE, "split_merge": ["boolean"]}
+    _parameter_constraints = {
+        **BaseMixture._parameter_constraints,
+        **N_ACTIVE,
+        **ACCELERATE,
+        "split_merge": ["boolean"],
+    }
 
     def __init__(
         self,
@@ -108,6 +116,7 @@ class EMMixture(OnlineMixin, SoftMixture):
         split_merge=False,
         tol=1e-7,
         max_iter=1000,
+        accelerate=None,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -125,6 +134,7 @@ class EMMixture(OnlineMixin, SoftMixture):
         )
         self.n_active = n_active
         self.split_merge = split_merge
+        self.accelerate = accelerate
 
     def _weights(self, n_components):
         return DirichletWeights(1.0)
@@ -159,6 +169,9 @@ class MAPMixture(OnlineMixin, SoftMixture):
         Estimated gain of the objective, per unit of weight, at which a run has converged; see `EMMixture`.
     max_iter : int, default=1000
         Most iterations of a run.
+    accelerate : {"squarem", "anderson"}, default=None
+        How iterations are extrapolated where they gain little and many more are foreseen; None never does. A step
+        that would lower the objective is not taken. Without effect beside `n_active`. See :ref:`acceleration`.
     warm_start : bool, default=False
         Whether a further fit starts from the mixture fitted before.
     random_state : int, RandomState instance or None, default=None
@@ -191,6 +204,7 @@ class MAPMixture(OnlineMixin, SoftMixture):
         **BaseMixture._parameter_constraints,
         **N_ACTIVE,
         "split_merge": ["boolean"],
+        **ACCELERATE,
         "weight_concentration_prior": [Interval(numbers.Real, 1, None, closed="left")],
     }
 
@@ -206,6 +220,7 @@ class MAPMixture(OnlineMixin, SoftMixture):
         split_merge=False,
         tol=1e-7,
         max_iter=1000,
+        accelerate=None,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -223,6 +238,7 @@ class MAPMixture(OnlineMixin, SoftMixture):
         )
         self.n_active = n_active
         self.split_merge = split_merge
+        self.accelerate = accelerate
         self.weight_concentration_prior = weight_concentration_prior
 
     def _weights(self, n_components):
@@ -264,6 +280,9 @@ class VariationalMixture(OnlineMixin, SoftMixture):
         Estimated gain of the objective, per unit of weight, at which a run has converged; see `EMMixture`.
     max_iter : int, default=1000
         Most iterations of a run.
+    accelerate : {"squarem", "anderson"}, default=None
+        How iterations are extrapolated where they gain little and many more are foreseen; None never does. A step
+        that would lower the objective is not taken. Without effect beside `n_active`. See :ref:`acceleration`.
     warm_start : bool, default=False
         Whether a further fit starts from the mixture fitted before.
     random_state : int, RandomState instance or None, default=None
@@ -307,6 +326,7 @@ class VariationalMixture(OnlineMixin, SoftMixture):
         **BaseMixture._parameter_constraints,
         **N_ACTIVE,
         "split_merge": ["boolean"],
+        **ACCELERATE,
         "weight_prior": [StrOptions(set(WEIGHT_PRIORS))],
         "weight_concentration_prior": [Interval(numbers.Real, 0, None, closed="neither"), None],
     }
@@ -324,6 +344,7 @@ class VariationalMixture(OnlineMixin, SoftMixture):
         split_merge=True,
         tol=1e-7,
         max_iter=1000,
+        accelerate=None,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -341,6 +362,7 @@ class VariationalMixture(OnlineMixin, SoftMixture):
         )
         self.n_active = n_active
         self.split_merge = split_merge
+        self.accelerate = accelerate
         self.weight_prior = weight_prior
         self.weight_concentration_prior = weight_concentration_prior
 

@@ -1,10 +1,12 @@
 """The table of algorithms and the one loop that they share."""
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from skem._kernels.ascent import Convergence
+from skem.inference.accelerate import Leaps
 from skem.suffstats import Parameters, SuffStats
 
 # Verbs that a family must have for each treatment of theta.
@@ -190,6 +192,8 @@ class Algorithm:
     tol : float, default=1e-7
         Estimated gain left, per unit of weight, at which a run has converged.
     max_iter : int, default=1000
+    accelerate : {"squarem", "anderson"}, default=None
+        How iterates of soft assignments are extrapolated once they come slowly.
     """
 
     assign = "soft"
@@ -197,9 +201,10 @@ class Algorithm:
     #: whether a family's `mle_step` may stand in for pass and update, where nobody watches
     compiled = False
 
-    def __init__(self, tol=1e-7, max_iter=1000):
+    def __init__(self, tol=1e-7, max_iter=1000, accelerate=None):
         self.tol = tol
         self.max_iter = max_iter
+        self.accelerate = accelerate
 
     @property
     def plain(self):
@@ -255,15 +260,19 @@ class Algorithm:
         """
         convergence = Convergence(self.tol, model.total_weight)
         labels = np.full(len(source), -1, dtype=np.int32) if labels is None else labels.copy()
-        compiled = self.compiled and monitor is None and source.exact
+        compiled = self.compiled and source.exact
         step = model.family.mle_step(model.n_components) if compiled else None
+        leaps = self._leaps(model, source, convergence, step is not None)
+        step = step if monitor is None else None
         objectives, converged, labelled = [], False, False
         while True:
-            if step is not None:
+            refused = False
+            if step is not None and not (leaps and leaps.active):
                 # as many iterations as need no Python; the last of them has made the state anew
                 values, converged, before, result = source.ascend(
                     step, state.log_weights, state.theta, convergence=convergence,
-                    constant=state.penalty + model.log_base, max_updates=self.max_iter - n_iter, labels=labels,
+                    constant=state.penalty + model.log_base, max_updates=self.max_iter - n_iter,
+                    patience=leaps.patience if leaps else np.inf, labels=labels,
                 )  # fmt: skip
                 objectives += values
                 n_iter += len(values) - 1
@@ -274,21 +283,42 @@ class Algorithm:
             else:
                 rows = {"labels_in": labels, "labels": labels} if self.assign == "hard" else {}
                 result = source.run(state.log_weights, state.theta, assign=self.assign, **rows)
-                objectives.append(self.objective(model, state, result))
+                value = self.objective(model, state, result)
+                refused = leaps is not None and leaps.refuses(value)
+                if refused:
+                    state, value = leaps.kept, objectives[-1]
+                objectives.append(value)
                 # hard labels that stay have reached their fixed point; an objective alone may rest earlier
                 # (a row without an old label counts as moved)
-                converged = result.moved == 0 if self.assign == "hard" else convergence.update(objectives[-1])
+                converged = (
+                    result.moved == 0 if self.assign == "hard" else not refused and convergence.update(objectives[-1])
+                )
                 labelled = self.assign == "hard"
                 stop = monitor is not None and monitor(n_iter, objectives[-1], state)
             if converged or stop or n_iter >= self.max_iter:
                 break
-            state = self._update(model, result, state)
             n_iter += 1
+            if refused:
+                state = leaps.instead
+                continue
+            before, state = state, self._update(model, result, state)
+            if leaps is not None and n_iter < self.max_iter:
+                # the last pass is left to a plain step, so that a run ends with statistics of its rows
+                state = leaps.take(before, state, objectives[-1])
         if not labelled:
             score = source.finish(state.log_weights, state.theta, labels)
             if score is not None:
                 objectives[-1] = self.objective(model, state, result._replace(score=score))
         return Fit(state, objectives[-1], objectives, n_iter, bool(converged), labels)
+
+    def _leaps(self, model, source, convergence, compiled):
+        """What extrapolates a run, or None."""
+        # the score of an inexact pass is no function of the parameters alone, which an extrapolation must be judged by
+        if self.accelerate is None or self.assign != "soft" or not source.exact:
+            return None
+        work = len(source) * model.n_components * source.X.shape[1] if compiled else None
+        update = functools.partial(UPDATES[self.update], model)
+        return Leaps(self.accelerate, update, convergence, self.tol, model.total_weight, work)
 
     def _update(self, model, result, state):
         """State after a pass."""
