@@ -6,6 +6,7 @@ import numpy as np
 
 from skem._compat import Interval, StrOptions
 from skem.estimators.base import ACCELERATE, N_ACTIVE, BaseMixture, label_free_term
+from skem.estimators.noise import NoisyMixture
 from skem.estimators.online import OnlineMixin
 from skem.estimators.soft import SoftMixture
 from skem.inference.em import EM, MAPEM
@@ -14,7 +15,7 @@ from skem.inference.variational import VariationalBayes
 from skem.weights import WEIGHT_PRIORS, DirichletWeights
 
 
-class EMMixture(OnlineMixin, SoftMixture):
+class EMMixture(NoisyMixture):
     """Mixture fitted by expectation-maximization: maximum likelihood.
 
     Maximises sum_n w_n log sum_k pi_k p(x_n | theta_k). For Gaussians the likelihood is constrained (see
@@ -40,6 +41,12 @@ class EMMixture(OnlineMixin, SoftMixture):
     split_merge : bool, default=False
         Whether a run goes on from its optimum by moves that merge two components and divide a third at once (Ueda et
         al. 2000), each accepted where the log-likelihood ends higher. Worth several more runs. Not with `n_active`.
+    noise : float or bool array-like of shape (n_samples,), default=None
+        Whether there is one more component, uniform over the data's volume, so that outliers do not distort the others
+        (Banfield & Raftery 1993); Gaussian components only. A share between 0 and 1 lets so many of the rows start as
+        noise, those in the emptiest places; flags say which. The volume is that of the smaller of two boxes about the
+        rows, along the columns or the principal axes, as in mclust. Noise rows get label -1; `predict_proba` and
+        `transform` have a last column for it, all else leaves it out.
     tol : float, default=1e-7
         A run has converged when Aitken's estimate of the log-likelihood still to gain is at most `tol` per unit of
         weight. 0 runs on to rounding level.
@@ -58,7 +65,9 @@ class EMMixture(OnlineMixin, SoftMixture):
     Attributes
     ----------
     weights_ : ndarray of shape (`n_components_`,)
-        Mixing weights.
+        Mixing weights; among the components, where there is noise.
+    noise_weight_ : float
+        Share of the noise, where there is any.
     means_, covariances_, rates_, ... : ndarray
         The family's parameters, in the data's units.
     labels_ : int32 ndarray of shape (n_samples,)
@@ -103,6 +112,7 @@ class EMMixture(OnlineMixin, SoftMixture):
         **N_ACTIVE,
         **ACCELERATE,
         "split_merge": ["boolean"],
+        "noise": ["array-like", Interval(numbers.Real, 0, 1, closed="neither"), None],
     }
 
     def __init__(
@@ -114,6 +124,7 @@ class EMMixture(OnlineMixin, SoftMixture):
         init="k-means",
         n_active=None,
         split_merge=False,
+        noise=None,
         tol=1e-7,
         max_iter=1000,
         accelerate=None,
@@ -135,6 +146,7 @@ class EMMixture(OnlineMixin, SoftMixture):
         self.n_active = n_active
         self.split_merge = split_merge
         self.accelerate = accelerate
+        self.noise = noise
 
     def _weights(self, n_components):
         return DirichletWeights(1.0)

@@ -1,0 +1,215 @@
+"""Noise: rows that belong to no component, uniform over the data's volume."""
+
+import numbers
+from functools import wraps
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from skem.engine import Source
+from skem.estimators.online import OnlineMixin
+from skem.estimators.soft import SoftMixture
+from skem.families import Gaussian
+from skem.families.noise import WithNoise
+from skem.inference.base import Model
+from skem.starts import start
+
+# Neighbours whose distance tells how dense the rows lie about one.
+N_NEIGHBORS = 10
+# Weight of the noise, relative to the components', at a start that gives it no rows.
+LEAST_NOISE = 1e-3
+
+
+class Box(NamedTuple):
+    """The smaller of two boxes about the rows, along the columns or along their principal axes (as mclust's hypvol).
+
+    Attributes
+    ----------
+    axes : ndarray of shape (d, d)
+        Directions, one a column.
+    low, high : ndarray of shape (d,)
+        Bounds along them.
+    """
+
+    axes: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, source):
+        """Box about the rows with weight."""
+        X = source.X if source.weight is None else source.X[source.weight > 0]
+        X = np.asarray(X, dtype=np.float64)
+        axes = np.linalg.eigh(np.atleast_2d(np.cov(X.T)))[1]
+        boxes = [cls(turn, (X @ turn).min(axis=0), (X @ turn).max(axis=0)) for turn in (np.eye(X.shape[1]), axes)]
+        constant = np.ptp(X, axis=0) == 0
+        if constant.any():
+            raise ValueError(
+                f"noise needs a volume, and column {int(np.argmax(constant))} of X is constant: drop it, or noise"
+            )
+        return min(boxes, key=lambda box: box.log_volume)
+
+    @property
+    def log_volume(self):
+        """Sum of the logarithms of its widths."""
+        return float(np.log(self.high - self.low).sum())
+
+    def sample(self, n, rng):
+        """Rows (n, d) drawn evenly."""
+        return rng.uniform(self.low, self.high, size=(n, len(self.low))) @ self.axes.T
+
+
+def sparse_rows(X, share):
+    """Flags of the rows, `share` of all, whose neighbours are the farthest; columns in units of their spread."""
+    Z = (X - X.mean(axis=0)) / X.std(axis=0)
+    k = min(N_NEIGHBORS, len(Z) - 1)
+    distance = np.ravel(KDTree(Z).query(Z, [k + 1])[0])
+    flags = np.zeros(len(Z), dtype=bool)
+    flags[np.argsort(-distance, kind="stable")[: round(share * len(Z))]] = True
+    return flags
+
+
+def _told(method):
+    """Take the docstring of the method that is replaced."""
+    return wraps(method, assigned=("__doc__",), updated=())
+
+
+class NoisyMixture(OnlineMixin, SoftMixture):
+    """Base of `EMMixture`: a noise component beside the others, last in all that has a column a component."""
+
+    noise: Any
+    noise_weight_: float
+    _box: Any = None
+
+    def _validate_parameters(self):
+        super()._validate_parameters()
+        if self.noise is None:
+            return
+        if isinstance(self.noise, numbers.Real) and not 0.0 < float(self.noise) < 1.0:
+            raise ValueError(f"noise={self.noise!r} must be a share between 0 and 1, flags of the rows, or None")
+        if not isinstance(self._family(), Gaussian):
+            raise ValueError(f"noise goes with Gaussian components, and family is {self._family()!r}")
+        other = {"n_active": None, "split_merge": False, "accelerate": None, "warm_start": False}
+        for name, plain in other.items():
+            if getattr(self, name) != plain:
+                raise ValueError(f"noise does not go with {name}={getattr(self, name)!r}; set {name}={plain}")
+        if isinstance(self.init, str) and self.init == "portfolio":
+            raise ValueError('noise does not go with init="portfolio"; set init="k-means"')
+
+    def _noise_flags(self, source):
+        """Rows that start as noise."""
+        if isinstance(self.noise, numbers.Real):
+            return sparse_rows(np.asarray(source.X, dtype=np.float64), self.noise)
+        flags = np.asarray(self.noise)
+        if flags.dtype != bool or flags.shape != (len(source),):
+            raise ValueError(f"noise must hold a bool for each of the {len(source)} rows, got {self.noise!r}")
+        return flags
+
+    def _infer(self, model, source, algorithm, rngs, warm, monitor):
+        if self.noise is None:
+            return super()._infer(model, source, algorithm, rngs, warm, monitor)
+        X, weight = source.X, source.weight
+        box = Box.of(source)
+        flags = self._noise_flags(source)
+        rest = Source(X[~flags], None if weight is None else weight[~flags], model.family)
+        n_noise = float(flags.sum() if weight is None else weight[flags].sum())
+        if rest.total_weight <= 0:
+            raise ValueError("noise leaves no rows with weight to the components")
+        init = self.init if isinstance(self.init, str | dict) else np.asarray(self.init)[~flags]
+        family = WithNoise(model.family, box.log_volume)
+        noisy = Model.build(family, model.weights, model.n_components + 1, source)
+        best: Any = None
+        for rng in rngs:
+            given = start(rest, model.n_components, init, rng)
+            # noise without rows yet must not be without weight for ever
+            n_k = np.append(given.n_k, max(n_noise, LEAST_NOISE * rest.total_weight))
+            state = algorithm.start(noisy, given._replace(n_k=n_k))
+            fit = algorithm.run(noisy, Source(X, weight, family), state, monitor.begin(1))
+            if best is None or fit.objective > best.objective:
+                best = fit
+            if monitor.end(fit):
+                break
+        return best._replace(model=model)
+
+    def _snapshot(self, model, source, fit):
+        if self.noise is not None and fit.labels is None:
+            noisy = Source(source.X, source.weight, WithNoise(model.family, Box.of(source).log_volume))
+            labels = np.empty(len(source), dtype=np.int32)
+            noisy.run(fit.state.log_weights, fit.state.theta, collect=False, assign="hard", labels=labels)
+            fit = fit._replace(labels=labels)
+        return super()._snapshot(model, source, fit)
+
+    def _publish(self, model, source, fit):
+        self._box = None
+        if self.noise is None:
+            super()._publish(model, source, fit)
+            return
+        state, labels, K = fit.state, fit.labels, model.n_components
+        kept = state._replace(
+            log_weights=state.log_weights[:K],
+            n_k=state.n_k[:K],
+            weight_posterior=state.weight_posterior.take(np.arange(K)),
+        )
+        own = labels < K
+        rest = Source(source.X[own], None if source.weight is None else source.weight[own], model.family)
+        super()._publish(model, rest, fit._replace(state=kept, labels=labels[own], model=None))
+        published = np.full(len(own), -1, dtype=np.int32)
+        published[own] = self.labels_
+        self.labels_ = published
+        self.noise_weight_ = float(np.exp(state.log_weights[K]))
+        self._box = Box.of(source)
+
+    # -- predictions, told where they are defined --------------------------------------------------
+
+    @property
+    def _n_features_out(self):
+        return self.n_components_ + (self._box is not None)
+
+    @property
+    def _log_noise(self):
+        """Log density of the noise, its weight included."""
+        return np.log(self.noise_weight_) - self._box.log_volume
+
+    @_told(SoftMixture.score_samples)
+    def score_samples(self, X):  # noqa: D102
+        density = super().score_samples(X)
+        return density if self._box is None else np.logaddexp(density, self._log_noise)
+
+    @_told(SoftMixture.predict_log_proba)
+    def predict_log_proba(self, X):  # noqa: D102
+        log_resp = super().predict_log_proba(X)
+        if self._box is None:
+            return log_resp
+        density = super().score_samples(X)
+        total = np.logaddexp(density, self._log_noise)
+        with np.errstate(over="ignore"):
+            columns = log_resp + (density - total)[:, None], (self._log_noise - total)[:, None]
+        return np.maximum(np.hstack(columns), np.finfo(log_resp.dtype).min).astype(log_resp.dtype, copy=False)
+
+    @_told(SoftMixture.predict_proba)
+    def predict_proba(self, X):  # noqa: D102
+        return super().predict_proba(X) if self._box is None else np.exp(self.predict_log_proba(X))
+
+    @_told(SoftMixture.predict)
+    def predict(self, X):  # noqa: D102
+        if self._box is None:
+            return super().predict(X)
+        labels = self.predict_log_proba(X).argmax(axis=1).astype(np.int32)
+        return np.where(labels == self.n_components_, np.int32(-1), labels)
+
+    def _n_parameters(self):
+        # the weight of the noise and its volume, as in mclust
+        return super()._n_parameters() + (2 if self._box is not None else 0)
+
+    def _sample(self, n_samples, rng):
+        if self._box is None:
+            return super()._sample(n_samples, rng)
+        n_noise = rng.binomial(n_samples, self.noise_weight_)
+        X, labels = super()._sample(n_samples - n_noise, rng)
+        return np.vstack([X, self._box.sample(n_noise, rng)]), np.append(labels, np.full(n_noise, -1, dtype=np.int32))
+
+    def _partial_fit(self, X, sample_weight):
+        if self._box is not None:
+            raise ValueError("noise does not go with partial_fit, which never sees the volume of all rows; use fit")
+        return super()._partial_fit(X, sample_weight)
