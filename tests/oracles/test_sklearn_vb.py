@@ -72,6 +72,7 @@ def test_fixed_point_equals_scikit_learn(name, n_components, weight_prior):
         init=resp,
         tol=0.0,
         max_iter=20_000,
+        split_merge=False,
     ).fit(X)
     assert ours.n_components_ == n_components
     _, match = linear_sum_assignment(
