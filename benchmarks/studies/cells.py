@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 
-from skem import BayesianKMeans, VariationalMixture, families
+from skem import BayesianKMeans, MixtureSelection, VariationalMixture, families
 
 # Components beyond the true number that an upper bound allows.
 SURPLUS = 5
@@ -43,6 +43,13 @@ def variational(problem):
     return _labelled(problem, len(np.unique(mixture.labels_)), mixture.labels_, evidence=mixture.log_evidence_)
 
 
+def selection(problem):
+    """`MixtureSelection` by BIC over the numbers of components that scikit-learn's sweep has."""
+    n_components = range(1, problem.n_clusters + SURPLUS + 1)
+    found = MixtureSelection(n_components=n_components, families=family_of(problem), random_state=0).fit(problem.X)
+    return _labelled(problem, found.best_estimator_.n_components_, found.labels_)
+
+
 def _bayesian(problem, weight_prior):
     n_components = min(problem.n_clusters + SURPLUS, len(problem.X))
     mixture = BayesianGaussianMixture(
@@ -75,12 +82,14 @@ SKEM = {
     "BayesianKMeans()": automatic,
     "VariationalMixture(K + 5)": variational,
 }
+# A sweep takes long, so that it meets what scikit-learn meets.
+SWEEPS = {"MixtureSelection, least BIC of 1..K + 5": selection}
 PEERS = {
     "scikit-learn BayesianGaussianMixture(K + 5), process": sklearn_process,
     "scikit-learn BayesianGaussianMixture(K + 5), Dirichlet": sklearn_dirichlet,
     "scikit-learn GaussianMixture, least BIC of 1..K + 5": sklearn_bic,
 }
-CELLS = SKEM | PEERS
+CELLS = SKEM | SWEEPS | PEERS
 
 
 def timed(cell, problem):

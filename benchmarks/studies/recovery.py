@@ -6,7 +6,7 @@ from time import monotonic
 
 import numpy as np
 
-from benchmarks.studies.cells import CELLS, PEERS, SKEM, timed
+from benchmarks.studies.cells import CELLS, PEERS, SKEM, SWEEPS, timed
 from benchmarks.studies.counts import COUNTS
 from benchmarks.studies.problems import GROUPS
 from benchmarks.studies.store import PATH, Store, read
@@ -44,8 +44,8 @@ def study(options):
             # scikit-learn has no mixtures of counts, and takes minutes where rows are many
             meets = met[group] < options.peers and group not in COUNTS and len(problem.X) <= options.peer_rows
             met[group] += meets
-            cells = options.cells + (list(PEERS) if meets else [])
-            cells = [cell for cell in cells if store.missing(problem.name, cell, cell in SKEM)]
+            cells = options.cells + ([*SWEEPS, *PEERS] if meets else [])
+            cells = [cell for cell in cells if store.missing(problem.name, cell, cell not in PEERS)]
             for cell in cells:
                 if monotonic() - begin > options.seconds:
                     store.save()
