@@ -121,10 +121,14 @@ class Search:
     def _climb_anew(self):
         """Climb from many clusters, and from a few too many unless that led back to where the search was."""
         for factor, surplus in SURPLUS:
-            before = self.best
-            if self.done:
-                return
-            self._climb(*self.small_clusters(factor * before.n_clusters + surplus))
+            while True:
+                before = self.best
+                if self.done:
+                    return
+                self._climb(*self.small_clusters(factor * before.n_clusters + surplus))
+                # clusters found anew ask for as many more: what was too many before may have been too few
+                if self.best.n_clusters <= before.n_clusters:
+                    break
             if self.best is before and not self._is_better(before, self.now):
                 return
 
