@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skem._kernels.ascent import ascend, spread
+from skem._kernels.ascent import Field, ascend, spread
 from skem._kernels.parts import Linear
 from skem._kernels.passes import Prepared, run_pass, set_thread_cap
 from skem.suffstats import SuffStats
@@ -189,18 +189,43 @@ class Source:
         last : Pass or None
             The last pass, if it is to be gone on from; None where the run is over.
         """
-        part = self.family.scorer(theta)
-        shared = getattr(part, "shared", None)
-        second = None if shared is None else self._second_of_all(shared)
-        step.begin(theta, second, shared and shared.factor)
-        collectors = [self.family.collector(theta, part, "soft")]
-        prepared = self._prepare(log_weights, part, collectors, sample_weight=self.weight)
+        prepared, second = self._prepare_ascent(step, log_weights, theta)
         objectives, converged, ended, before = ascend(
             prepared, step, convergence, constant, max_updates, patience, labels
         )  # fmt: skip
         last = None if ended else prepared.results()
         before, last = (results and self._pass(*results, second=second) for results in (before, last))
         return objectives, converged, before, last
+
+    def _prepare_ascent(self, step, log_weights, theta):
+        """A soft pass at these parameters with its step, and the second moments that all components share or None."""
+        part = self.family.scorer(theta)
+        shared = getattr(part, "shared", None)
+        second = None if shared is None else self._second_of_all(shared)
+        step.begin(theta, second, shared and shared.factor)
+        collectors = [self.family.collector(theta, part, "soft")]
+        return self._prepare(log_weights, part, collectors, sample_weight=self.weight), second
+
+    def field(self, step, log_weights, theta, n_runs):
+        """Compiled runs of EM side by side.
+
+        Parameters
+        ----------
+        step : skem._kernels.ascent.Step
+        log_weights : ndarray of shape (n_components,)
+        theta : Parameters
+            Passes are of the kind that these parameters want; runs that need another kind decline.
+        n_runs : int
+
+        Returns
+        -------
+        field : skem._kernels.ascent.Field
+        to_pass : callable
+            Maps a run to its last `Pass`.
+        """
+        prepared, second = self._prepare_ascent(step, log_weights, theta)
+        field = Field(prepared, step, n_runs)
+        return field, lambda run: self._pass(*field.results(run), second=second)
 
     def finish(self, log_weights, theta, labels):
         """Write the rows' most probable components at the end of a soft run.

@@ -4,29 +4,36 @@ Starts are drawn and raced on canonical rows, or on a subsample that the rows' c
 order nor writing a row twice in place of weight 2 changes which of them wins.
 """
 
-import copy
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from skem._kernels.agglomerate import ward
 from skem.engine import DistinctSource
-from skem.starts import StandardRows, assign_labels, find_centers, lloyd
+from skem.inference.short import short_runs
+from skem.starts import StandardRows, find_centers, lloyd
+from skem.summary import subsample
 
-# Runs of each kind that a race begins with.
-ENTRIES = (("k-means", 2), ("hierarchical", 2), ("random", 8), ("projection", 4))
-# A race: iterations of every run still in it, and how many of them go on.
-STAGES = ((5, 8), (20, 3))
+# Starts of each kind that a race begins with, in pairs: one in units that make the columns alike, one in units of the
+# data's covariance where the family knows correlations.
+ENTRIES = (("k-means", 1), ("hierarchical", 1), ("random", 8), ("projection", 4))
+# A race: the iterations of a run at each stage, and how many runs there are left after it.
+STAGES = ((3, 14), (10, 8), (25, 4), (60, 3))
+# Most runs that a race ends with.
+FINALISTS = STAGES[-1][1]
+# A race is run on about one row in RACE_SHARE, but no fewer rows than these.
+RACE_SHARE = 8
+RACE_ROWS = 1024
 # Groups that are merged by likelihood, a component.
 GROUPS = 6
 # Up to so many rows the groups are those of Ward's tree, of more rows those of k-means.
 WARD_ROWS = 512
-# Lloyd iterations that make the groups.
-GROUP_ITERATIONS = 5
+# Lloyd iterations of the k-means that starts or groups come from.
+LLOYD = 5
 # Runs whose objectives differ by less than so many nats a row are taken to have come to one end.
 SAME = 1e-6
 # Nats that a row of a flat component can gain in each column before the constraint stops it: half the log of the
-# inverse of `skem.families.covariance.EIGENVALUE_FLOOR`.
+# inverse of `skem.families.covariance.common.EIGENVALUE_FLOOR`.
 SPIKE = 10.4
 
 
@@ -37,18 +44,23 @@ class Entry(NamedTuple):
     ----------
     name : str
         Kind of its start.
-    fit : Fit
-        Where it stands.
+    run : int
+        Its number.
     merit : float
-        What it is compared by, see `merit`.
+        What it is compared by.
     n_starts : int
         Starts that led here.
     """
 
     name: str
-    fit: Any
+    run: int
     merit: float
     n_starts: int = 1
+
+
+def _spike(model, n_k, bad):
+    """Most that the rows of degenerate components can owe to the constraint."""
+    return SPIKE * model.family.summary_.n_features * float(n_k[bad].sum())
 
 
 def merit(algorithm, model, fit):
@@ -71,9 +83,10 @@ def merit(algorithm, model, fit):
     """
     if algorithm.update != "mle":
         return fit.objective
-    family, state = model.family, fit.state
-    bad = family.degenerate(state.stats) | (state.n_k <= family.least_mass)
-    return fit.objective - SPIKE * family.summary_.n_features * float(state.n_k[bad].sum())
+    n_k = fit.state.n_k
+    return fit.objective - _spike(
+        model, n_k, model.family.degenerate(fit.state.stats) | (n_k <= model.family.least_mass)
+    )
 
 
 def _labels(Z, centers):
@@ -90,22 +103,34 @@ def _whiten(Z, weight):
     return np.ascontiguousarray(centred @ (vectors[:, kept] / np.sqrt(values[kept]))) if kept.any() else Z
 
 
-def _cut(values, weight, n_components, rng):
-    """Labels of rows by intervals of one coordinate, each of a random share of the weight."""
-    order = np.argsort(values, kind="stable")
-    share = np.empty(len(values))
-    share[order] = np.cumsum(weight[order]) / weight.sum()
-    ends = np.cumsum(rng.dirichlet(np.full(n_components, 2.0)))[:-1]
-    return np.searchsorted(ends, share).astype(np.int32)
+def _cut(Z, weight, n_components, n_starts, rng):
+    """Labels (n_starts, m) of rows by intervals of a random direction, each of a random share of the weight."""
+    values = Z @ rng.standard_normal((Z.shape[1], n_starts))
+    order = np.argsort(values, axis=0, kind="stable")
+    share = np.cumsum(weight[order], axis=0) / weight.sum()
+    ends = np.cumsum(rng.dirichlet(np.full(n_components, 2.0), n_starts), axis=1)[:, :-1]
+    labels = np.empty((n_starts, len(Z)), dtype=np.int32)
+    for i in range(n_starts):
+        labels[i, order[:, i]] = np.searchsorted(ends[i], share[:, i])
+    return labels
 
 
-def _merge(source, Z, weight, n_components, rng):
+def _scatter(Z, weight, n_components, n_starts, rng):
+    """Labels (n_starts, m) of rows by the nearest of rows drawn by weight, without repeats while there are others."""
+    keys = np.log(rng.random((n_starts, len(Z)))) / weight
+    n_seeds = min(n_components, len(Z))
+    seeds = Z[np.argpartition(keys, -n_seeds, axis=1)[:, -n_seeds:].ravel()]
+    distances = (0.5 * (seeds**2).sum(axis=1) - Z @ seeds.T).reshape(len(Z), n_starts, n_seeds)
+    return np.ascontiguousarray(distances.argmin(axis=2).T, dtype=np.int32)
+
+
+def _merge(source, Z, weight, n_components, rng, by_tree):
     """Labels of rows by groups that are merged at the least loss of likelihood."""
     n_groups = min(GROUPS * n_components, len(Z))
-    if len(Z) <= WARD_ROWS:
+    if by_tree and len(Z) <= WARD_ROWS:
         groups = ward(Z, weight, n_groups)
     else:
-        groups = _labels(Z, find_centers(Z, weight, n_groups, "k-means", rng, GROUP_ITERATIONS))
+        groups = _labels(Z, find_centers(Z, weight, n_groups, "k-means", rng, LLOYD))
     used, group = np.unique(groups, return_inverse=True)
     if len(used) <= n_components:
         return group.astype(np.int32)
@@ -125,30 +150,37 @@ def propose(source, Z, weight, n_components, rng):
     n_components : int
     rng : numpy.random.Generator
 
-    Yields
-    ------
-    name : str
-    labels : int32 ndarray of shape (m,)
+    Returns
+    -------
+    starts : list of (name, labels)
+        Labels are int32 ndarrays of shape (m,).
     """
     metrics = [Z] if source.family.equivariance != "affine" else [Z, _whiten(Z, weight)]
+    starts = []
     for name, count in ENTRIES:
-        for i in range(count):
-            own = metrics[i % len(metrics)]
+        for i, own in enumerate(metrics):
+            n_starts = count * 2 // len(metrics)
             if name == "projection":
-                yield name, _cut(own @ rng.standard_normal(own.shape[1]), weight, n_components, rng)
+                found = _cut(own, weight, n_components, n_starts, rng)
+            elif name == "random":
+                found = _scatter(own, weight, n_components, n_starts, rng)
             elif name == "hierarchical":
-                yield name, _merge(source, own, weight, n_components, rng)
+                found = [_merge(source, own, weight, n_components, rng, i == j) for j in range(n_starts)]
             else:
-                yield name, _labels(own, find_centers(own, weight, n_components, name, rng))
+                centers = (find_centers(own, weight, n_components, name, rng, LLOYD) for _ in range(n_starts))
+                found = [_labels(own, each) for each in centers]
+            starts += [(name, labels) for labels in found]
+    return starts
 
 
 def _distinct(entries, total_weight):
-    """Entries from the best down, those on their way to one end joined."""
+    """Entries from the best down; of those on their way to one end the first start stands for all."""
     kept: list[Entry] = []
     for entry in sorted(entries, key=lambda entry: -entry.merit):
-        near = SAME * total_weight
-        if kept and kept[-1].merit - entry.merit <= near:
-            kept[-1] = kept[-1]._replace(n_starts=kept[-1].n_starts + entry.n_starts)
+        if kept and kept[-1].merit - entry.merit <= SAME * total_weight:
+            # rounding must not choose between two orders of the same components
+            first, other = sorted((kept[-1], entry), key=lambda one: one.run)
+            kept[-1] = first._replace(merit=kept[-1].merit, n_starts=first.n_starts + other.n_starts)
         else:
             kept.append(entry)
     return kept
@@ -188,7 +220,7 @@ class Portfolio:
         self.model = model
         self.begin = begin
         self._n_starts = 0
-        self._runs: list[Entry] = []
+        self._runs: list[tuple[Entry, Any]] = []
 
     @property
     def n_runs(self):
@@ -205,34 +237,31 @@ class Portfolio:
 
         Returns
         -------
-        entries : list of Entry
-            The best first.
+        going_on : list of (name, n_starts, state)
+            The kind of a start, how many starts led there and where they did; the best first.
         """
-        rows, Z, _ = StandardRows.of(source)
+        algorithm, model = self.algorithm, self.model
+        rows = subsample(source.X, source.weight, max(RACE_ROWS, int(model.total_weight) // RACE_SHARE))
+        Z = StandardRows.of(source, rows).Z
         # weights grow to those of all rows, so that a prior weighs as much against a subsample
-        weight = rows.weight * (source.total_weight / rows.weight.sum())
+        weight = rows.weight * (model.total_weight / rows.weight.sum())
         weight = None if (weight == 1.0).all() else weight
         source = DistinctSource(source.X, weight, source.family, rows.index)
-        model = self.model._replace(log_base=source.log_base())
-        short = copy.copy(self.algorithm.plain)
-        short.max_iter = STAGES[0][0]
-        entries = []
-        for name, labels in propose(source, Z, rows.weight, model.n_components, rng):
-            state = self.begin(model, assign_labels(source, model.n_components, labels, short.assign))
-            fit = short.run(model, source, state)
-            entries.append(Entry(name, fit, merit(short, model, fit)))
-        self._n_starts += len(entries)
-        entries = _distinct(entries, model.total_weight)[: STAGES[0][1]]
-        for n_iter, n_kept in STAGES[1:]:
-            short.max_iter = n_iter
+        model = model._replace(log_base=source.log_base())
+        starts = propose(source, Z, rows.weight, model.n_components, rng)
+        runs = short_runs(algorithm.plain, model, source, self.begin, len(starts))
+        for _, labels in starts:
+            runs.begin(labels)
+        entries = [Entry(name, run, -np.inf) for run, (name, _) in enumerate(starts)]
+        for n_iter, n_kept in STAGES:
             for i, entry in enumerate(entries):
-                if entry.fit.converged:
-                    continue
-                labels = entry.fit.labels if short.assign == "hard" else None
-                fit = short.run(model, source, entry.fit.state, labels=labels, n_iter=entry.fit.n_iter)
-                entries[i] = entry._replace(fit=fit, merit=merit(short, model, fit))
+                objective, n_k = runs.go_on(entry.run, n_iter)
+                if algorithm.update == "mle":
+                    objective -= _spike(model, n_k, n_k <= model.family.least_mass)
+                entries[i] = entry._replace(merit=objective)
             entries = _distinct(entries, model.total_weight)[:n_kept]
-        return entries
+        self._n_starts += len(starts)
+        return [(entry.name, entry.n_starts, runs.state(entry.run)) for entry in entries]
 
     def add(self, name, fit, n_starts=None):
         """Add a run that has come to its end.
@@ -246,7 +275,8 @@ class Portfolio:
             Starts in the race that led to it; None where there was no race.
         """
         self._n_starts += n_starts is None
-        self._runs.append(Entry(name, fit, merit(self.algorithm, self.model, fit), n_starts or 1))
+        own = merit(self.algorithm, self.model, fit)
+        self._runs.append((Entry(name, self.n_runs, own, n_starts or 1), fit))
 
     def best(self):
         """Return the best run with its record; among equals the first.
@@ -255,11 +285,11 @@ class Portfolio:
         -------
         fit : Fit
         """
-        winner = self._runs[0]
-        for run in self._runs[1:]:
+        winner, best = self._runs[0]
+        for entry, fit in self._runs[1:]:
             # runs that end alike may differ by rounding, which must not choose between their orders of components
-            if run.merit - winner.merit > 1e-12 * abs(winner.merit):
-                winner = run
+            if entry.merit - winner.merit > 1e-12 * abs(winner.merit):
+                winner, best = entry, fit
         near = max(SAME, 10.0 * self.algorithm.tol) * self.model.total_weight
-        reached = sum(run.n_starts for run in self._runs if winner.merit - run.merit <= near)
-        return winner.fit._replace(start=StartRecord(winner.name, self._n_starts, reached))
+        reached = sum(entry.n_starts for entry, _ in self._runs if winner.merit - entry.merit <= near)
+        return best._replace(start=StartRecord(winner.name, self._n_starts, reached))

@@ -183,20 +183,22 @@ def _subsample_size(d):
     return max(LEAST_SUBSAMPLE, min(SUBSAMPLE, SUBSAMPLE_VALUES // d))
 
 
-def subsample(X, sample_weight=None):
+def subsample(X, sample_weight=None, most=SUBSAMPLE):
     """Canonical rows, of at most about SUBSAMPLE distinct ones (fewer in wide data) that their hashes choose.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
     sample_weight : ndarray of shape (n,), default=None
+    most : int, default=SUBSAMPLE
+        Rows that are enough.
 
     Returns
     -------
     rows : CanonicalRows
         Sorted by value, without `inverse`.
     """
-    n, size = len(X), _subsample_size(X.shape[1])
+    n, size = len(X), min(most, _subsample_size(X.shape[1]))
     if n <= size:
         rows, weight = _weighted_rows(X, sample_weight)
         return _join_equal(X, weight, rows)

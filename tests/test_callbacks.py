@@ -187,7 +187,7 @@ def test_contexts_are_opened_only_for_callbacks(monkeypatch):
 
 
 def test_verbose_prints_iterations(capsys):
-    skem.EMMixture(3, n_init=2, random_state=0, verbose=2).fit(blobs())
+    skem.EMMixture(3, n_init=2, init="k-means", random_state=0, verbose=2).fit(blobs())
     out = capsys.readouterr().out
     assert "start 1 of 2" in out
     assert "start 2 of 2" in out

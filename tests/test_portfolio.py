@@ -1,37 +1,48 @@
 """The portfolio of starts: what a race keeps, what it reports, and what it must not depend on."""
 
 import warnings
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
 from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
+from skem.engine import Source
 from skem.families import Gaussian, Poisson
+from skem.inference.base import Model
+from skem.inference.em import EM
+from skem.inference.short import CompiledRuns, PlainRuns
+from skem.summary import summarize
+from skem.weights import DirichletWeights
 
-GENERAL = [EMMixture, MAPMixture, VariationalMixture, BayesianKMeans, ICMMixture]
+# moves would make of any start what a race chooses the start for
+GENERAL = [EMMixture, MAPMixture, partial(VariationalMixture, split_merge=False), BayesianKMeans, ICMMixture]
+IDS = ["EM", "MAP", "variational", "Bayesian k-means", "ICM"]
 X_IRIS = load_iris().data
+DATA = Path(__file__).parent / "data"
 
 
-@pytest.mark.parametrize("cls", GENERAL)
+@pytest.mark.parametrize("cls", GENERAL, ids=IDS)
 def test_order_and_repetition_of_rows_change_nothing(cls):
     rng = np.random.default_rng(0)
     weight = rng.integers(0, 3, 150)
     order = rng.permutation(weight.sum())
-    one = cls(3, init="portfolio", random_state=0).fit(X_IRIS, sample_weight=weight)
-    other = cls(3, init="portfolio", random_state=0).fit(np.repeat(X_IRIS, weight, axis=0)[order])
+    one = cls(3, random_state=0).fit(X_IRIS, sample_weight=weight)
+    other = cls(3, random_state=0).fit(np.repeat(X_IRIS, weight, axis=0)[order])
     assert other.lower_bound_ == pytest.approx(one.lower_bound_, rel=1e-9)
     np.testing.assert_array_equal(np.repeat(one.labels_, weight)[order], other.labels_)
     assert other.start_ == one.start_
     assert (other.n_starts_, other.n_starts_reached_) == (one.n_starts_, one.n_starts_reached_)
 
 
-@pytest.mark.parametrize("cls", GENERAL)
+@pytest.mark.parametrize("cls", GENERAL, ids=IDS)
 def test_record_of_starts(cls):
-    mixture = cls(2, init="portfolio", random_state=0).fit(X_IRIS)
+    mixture = cls(2, random_state=0).fit(X_IRIS)
     assert mixture.start_ in ("k-means", "hierarchical", "random", "projection")
     assert 1 <= mixture.n_starts_reached_ <= mixture.n_starts_
-    twice = cls(2, init="portfolio", n_init=2, random_state=0).fit(X_IRIS)
+    twice = cls(2, n_init=2, random_state=0).fit(X_IRIS)
     assert twice.n_starts_ == 2 * mixture.n_starts_
     assert twice.lower_bound_ >= mixture.lower_bound_
     named = cls(2, init="random", n_init=4, random_state=0).fit(X_IRIS)
@@ -47,7 +58,7 @@ def test_a_spike_is_no_result():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         spike = EMMixture(2, init=labels).fit(X)
-    mixture = EMMixture(2, init="portfolio", random_state=0).fit(X)
+    mixture = EMMixture(2, random_state=0).fit(X)
     assert spike.degenerate_
     assert not mixture.degenerate_
     assert mixture.lower_bound_ < spike.lower_bound_
@@ -55,7 +66,7 @@ def test_a_spike_is_no_result():
 
 def test_counts():
     X = np.random.default_rng(0).poisson(np.repeat([[1.0, 8.0], [6.0, 2.0], [12.0, 12.0]], 30, axis=0)).astype(float)
-    mixture = EMMixture(3, family=Poisson(), init="portfolio", random_state=0).fit(X)
+    mixture = EMMixture(3, family=Poisson(), random_state=0).fit(X)
     best = EMMixture(3, family=Poisson(), n_init=20, random_state=0).fit(X)
     assert mixture.lower_bound_ == pytest.approx(best.lower_bound_, abs=1e-6)
 
@@ -64,5 +75,47 @@ def test_counts():
 def test_more_rows_than_a_subsample_holds(covariance_type):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((20_000, 2)) + 8 * rng.integers(0, 2, (20_000, 2))
-    mixture = EMMixture(4, family=Gaussian(covariance_type), init="portfolio", random_state=0).fit(X)
+    mixture = EMMixture(4, family=Gaussian(covariance_type), random_state=0).fit(X)
     assert np.sort(mixture.weights_) == pytest.approx(np.full(4, 0.25), abs=0.02)
+
+
+def test_compiled_short_runs_are_the_plain_ones():
+    family = Gaussian("full")
+    family = family.bind(summarize(X_IRIS, None, family.equivariance))
+    source = Source(X_IRIS, None, family)
+    model, em = Model.build(family, DirichletWeights(1.0), 3, source), EM(tol=0)
+    labels = [np.arange(150, dtype=np.int32) % 3, (np.arange(150) // 50).astype(np.int32)]
+    both = [CompiledRuns(model, source, family.mle_step(3), em.start, 2), PlainRuns(em, model, source, em.start)]
+    for runs in both:
+        for own in labels:
+            runs.begin(own)
+    # each rests while the other goes on
+    for run, n_iter in ((0, 2), (1, 3), (0, 7), (1, 4)):
+        # the first update of a plain run makes its first state
+        (value, n_k), (other, _) = both[0].go_on(run, n_iter), both[1].go_on(run, n_iter - 1)
+        assert value == pytest.approx(other, rel=1e-12)
+        assert n_k.sum() == pytest.approx(150)
+    for run in range(2):
+        # the state of a compiled run is one update ahead
+        objectives = [em.run(model, source, runs.state(run)).objective for runs in both]
+        assert objectives[0] == pytest.approx(objectives[1], abs=1e-6)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_the_best_optimum_known_is_reached(covariance_type):
+    faithful, acidity = (
+        np.loadtxt(DATA / f"{name}.csv", delimiter=",", skiprows=1, ndmin=2) for name in ("faithful", "acidity")
+    )
+    family = Gaussian(covariance_type)
+    for X in (X_IRIS, faithful, acidity):
+        best = -np.inf
+        for init in ("k-means", "k-means++", "random"):
+            for seed in range(5):
+                plain = EMMixture(3, family=family, init=init, tol=1e-9, random_state=seed)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    plain.fit(X)
+                if not plain.degenerate_ and (plain.weights_ * len(X) > X.shape[1]).all():
+                    best = max(best, plain.lower_bound_ * len(X))
+        found = EMMixture(3, family=family, n_init=2, random_state=0).fit(X)
+        assert found.lower_bound_ * len(X) > best - 0.01

@@ -37,7 +37,7 @@ from skem.families.base import Family
 from skem.inference.accelerate import METHODS
 from skem.inference.base import Model
 from skem.inference.online import Seen
-from skem.portfolio import Portfolio
+from skem.portfolio import FINALISTS, Portfolio
 from skem.starts import INITS, is_given, start, theta_from_parameters
 from skem.summary import summarize
 from skem.tree import TreeSource
@@ -236,7 +236,7 @@ class BaseMixture(
             rngs = [np.random.default_rng(seed) for seed in seeds]
         monitor = Monitor(
             self,
-            len(rngs),
+            len(rngs) * (FINALISTS if self._races(rngs) else 1),
             algorithm.max_reports,
             lambda fit: self._snapshot(model, source, fit),
             X=given_X,
@@ -259,19 +259,24 @@ class BaseMixture(
                     return portfolio.best()
         return portfolio.best()
 
+    def _races(self, rngs):
+        """Whether the runs of this fit come out of races."""
+        return rngs[0] is not None and isinstance(self.init, str) and self.init == "portfolio"
+
     def _starts(self, portfolio, source, rng, warm):
         """Name, number of raced starts behind it and statistics of each start that a run is to go on from."""
         algorithm = portfolio.algorithm
         if warm:
             yield "warm start", None, self._warm_pass(source, algorithm)
-        elif rng is None or self.init != "portfolio":
-            given = start(source, portfolio.model.n_components, self.init, rng, algorithm.assign)
-            yield "given" if rng is None else self.init, None, given
+        elif not self._races([rng]):
+            # a cell that explores by itself begins at the plainest start of a portfolio
+            init = "k-means" if isinstance(self.init, str) and self.init == "portfolio" else self.init
+            given = start(source, portfolio.model.n_components, init, rng, algorithm.assign)
+            yield "given" if rng is None else init, None, given
         else:
-            for entry in portfolio.race(source, rng):
-                state = entry.fit.state
+            for name, n_starts, state in portfolio.race(source, rng):
                 given = source.run(state.log_weights, state.theta, assign=algorithm.assign)
-                yield entry.name, entry.n_starts, given
+                yield name, n_starts, given
 
     def _warm_pass(self, source, algorithm):
         """Statistics under the mixture fitted before, read in the new data's coordinates."""

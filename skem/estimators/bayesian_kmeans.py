@@ -54,7 +54,7 @@ class BayesianKMeans(BaseMixture):
         Where the search begins, with "auto": with one cluster, or with many small ones.
     n_init : int, default=1
         Number of starts; the best objective is kept. With "auto" starts after the first are from many small clusters.
-    init : {"k-means", "k-means++", "random"}, array-like or dict, default="k-means"
+    init : {"portfolio", "k-means", "k-means++", "random"}, array-like or dict, default="portfolio"
         How a run starts: a name, labels, responsibilities or parameters, as for `EMMixture`. With "auto" a name tells
         how the small clusters are made, and what is given is where the search begins.
     n_active : int, default=None
@@ -131,7 +131,7 @@ class BayesianKMeans(BaseMixture):
         weight_concentration_prior=1.0,
         order="top_down",
         n_init=1,
-        init="k-means",
+        init="portfolio",
         n_active=None,
         tol=1e-7,
         max_iter=1000,
@@ -222,6 +222,9 @@ class BayesianKMeans(BaseMixture):
 
     def _search(self, model, distinct, seed):
         return Search(Evidence(model, self._partitions()), distinct, np.random.default_rng(seed), self.max_iter)
+
+    def _races(self, rngs):
+        return not self._is_auto and super()._races(rngs)
 
     def _begin(self, search, source, run, is_given, warm):
         """Labels of the distinct rows where a search begins, and the number of clusters."""

@@ -17,6 +17,8 @@ from skem.estimators.monitor import Monitor
 from skem.estimators.prediction import log_responsibilities
 from skem.inference.base import Fit, Model
 from skem.inference.gibbs import Gibbs, match, only_draw
+from skem.inference.hard import MaximizationExpectation
+from skem.portfolio import Portfolio
 from skem.starts import is_given, seed_labels, start
 from skem.summary import canonical_rows, summarize
 from skem.weights import DirichletWeights
@@ -53,8 +55,8 @@ class GibbsMixture(BaseMixture):
         Sweeps of each chain before the first draw kept.
     weight_concentration_prior : float, default=1.0
         Concentration alpha > 0 of the weights' symmetric Dirichlet prior.
-    init : {"k-means", "k-means++", "random"}, array-like or dict, default="k-means"
-        How chains start, as for `EMMixture`.
+    init : {"portfolio", "k-means", "k-means++", "random"}, array-like or dict, default="portfolio"
+        How chains start, as for `EMMixture`; of a portfolio the best few, one chain from each in turn.
     max_predictive_draws : int or None, default=200
         Most draws that `predict_proba`, `score_samples` and their like average over, evenly spaced over all chains:
         their cost is one pass a draw. None keeps all, which is exact for the sample drawn.
@@ -137,7 +139,7 @@ class GibbsMixture(BaseMixture):
         n_draws=500,
         n_burn_in=200,
         weight_concentration_prior=1.0,
-        init="k-means",
+        init="portfolio",
         max_predictive_draws=200,
         random_state=None,
         verbose=0,
@@ -186,6 +188,13 @@ class GibbsMixture(BaseMixture):
         if is_given(self.init):
             # labels and responsibilities refer to the rows as they were given
             givens = [start(as_given, self.n_components, self.init, rng)] * self.n_chains
+        elif self.init == "portfolio":
+            # the best optima of hard labels, in turn: apart from one another, and probable
+            batch = MaximizationExpectation(sweeps=False)
+            portfolio = Portfolio(batch, model, batch.start)
+            found = [state for *_, state in portfolio.race(as_given, start_rngs[0])]
+            starts = [found[i % len(found)] for i in range(self.n_chains)]
+            givens = [source.run(state.log_weights, state.theta, assign="hard") for state in starts]
         else:
             labels = (seed_labels(as_given, self.n_components, self.init, own) for own in start_rngs)
             givens = [source.assign_given(self.n_components, codes=own[rows.index]) for own in labels]

@@ -26,7 +26,7 @@ class ICMMixture(BaseMixture):
         Concentration >= 1 of the weights' symmetric Dirichlet prior; plays no part in ``update="mle"``.
     n_init : int, default=1
         Number of starts; the best objective is kept.
-    init : {"k-means", "k-means++", "random"}, array-like or dict, default="k-means"
+    init : {"portfolio", "k-means", "k-means++", "random"}, array-like or dict, default="portfolio"
         How a run starts: a name, labels, responsibilities or parameters, as for `EMMixture`.
     n_active : int, default=None
         Components that a pass looks at for each row, beside a window that moves on; None means all. For hundreds of
@@ -47,7 +47,8 @@ class ICMMixture(BaseMixture):
     ----------
     lower_bound_ : float
         The objective per unit of weight.
-    weights_, labels_, n_components_, lower_bounds_, degenerate_, converged_, n_iter_, family_
+    weights_, labels_, n_components_, lower_bounds_, degenerate_, converged_, n_iter_, family_,
+    start_, n_starts_, n_starts_reached_
         As for `EMMixture`.
 
     References
@@ -80,7 +81,7 @@ class ICMMixture(BaseMixture):
         update="mode",
         weight_concentration_prior=1.0,
         n_init=1,
-        init="k-means",
+        init="portfolio",
         n_active=None,
         tol=1e-7,
         max_iter=1000,

@@ -30,7 +30,7 @@ class EMMixture(NoisyMixture):
         ``family__covariance_type``.
     n_init : int, default=1
         Number of starts; the best objective is kept.
-    init : {"portfolio", "k-means", "k-means++", "random"}, array-like or dict, default="k-means"
+    init : {"portfolio", "k-means", "k-means++", "random"}, array-like or dict, default="portfolio"
         How a run starts: by name, "portfolio" being a race between starts of all kinds, of which the best few are run
         to their end; from labels of shape (n_samples,), -1 where unknown; from responsibilities of shape
         (n_samples, n_components); or from parameters, ``{"weights": ..., "means": ..., "covariances": ...}``.
@@ -121,7 +121,7 @@ class EMMixture(NoisyMixture):
         *,
         family=None,
         n_init=1,
-        init="k-means",
+        init="portfolio",
         n_active=None,
         split_merge=False,
         noise=None,
@@ -168,7 +168,7 @@ class MAPMixture(OnlineMixin, SoftMixture):
         Concentration >= 1 of the weights' symmetric Dirichlet prior; below 1 the density has no mode inside.
     n_init : int, default=1
         Number of starts; the best objective is kept.
-    init : {"k-means", "k-means++", "random"}, array-like or dict, default="k-means"
+    init : {"portfolio", "k-means", "k-means++", "random"}, array-like or dict, default="portfolio"
         How a run starts: a name, labels, responsibilities or parameters, as for `EMMixture`.
     n_active : int, default=None
         Components that the responsibilities of a row may spread over; None means all. For hundreds of components and
@@ -195,7 +195,8 @@ class MAPMixture(OnlineMixin, SoftMixture):
     ----------
     lower_bound_ : float
         Log posterior density (the log-likelihood plus the log priors) per unit of weight.
-    weights_, labels_, n_components_, lower_bounds_, degenerate_, converged_, n_iter_, family_
+    weights_, labels_, n_components_, lower_bounds_, degenerate_, converged_, n_iter_, family_,
+    start_, n_starts_, n_starts_reached_
         As for `EMMixture`.
 
     References
@@ -227,7 +228,7 @@ class MAPMixture(OnlineMixin, SoftMixture):
         family=None,
         weight_concentration_prior=1.0,
         n_init=1,
-        init="k-means",
+        init="portfolio",
         n_active=None,
         split_merge=False,
         tol=1e-7,
@@ -278,7 +279,7 @@ class VariationalMixture(OnlineMixin, SoftMixture):
         Its concentration > 0. None means 1 / n_components for the Dirichlet and 1 for the process.
     n_init : int, default=1
         Number of starts; the best objective is kept.
-    init : {"k-means", "k-means++", "random"}, array-like or dict, default="k-means"
+    init : {"portfolio", "k-means", "k-means++", "random"}, array-like or dict, default="portfolio"
         How a run starts: a name, labels, responsibilities or parameters, as for `EMMixture`.
     n_active : int, default=None
         Components that the responsibilities of a row may spread over; None means all. For hundreds of components and
@@ -313,7 +314,8 @@ class VariationalMixture(OnlineMixin, SoftMixture):
         Posterior means.
     means_, covariances_, ... : ndarray
         The family's parameters at the expectation (for Gaussians the inverse of the expected precision).
-    labels_, n_components_, lower_bounds_, degenerate_, converged_, n_iter_, family_
+    labels_, n_components_, lower_bounds_, degenerate_, converged_, n_iter_, family_,
+    start_, n_starts_, n_starts_reached_
         As for `EMMixture`.
 
     References
@@ -351,7 +353,7 @@ class VariationalMixture(OnlineMixin, SoftMixture):
         weight_prior="dirichlet",
         weight_concentration_prior=None,
         n_init=1,
-        init="k-means",
+        init="portfolio",
         n_active=None,
         split_merge=True,
         tol=1e-7,
@@ -385,6 +387,10 @@ class VariationalMixture(OnlineMixin, SoftMixture):
 
     def _weights(self, n_components):
         return WEIGHT_PRIORS[self.weight_prior](self._concentration(n_components))
+
+    def _races(self, rngs):
+        # splits and merges find from any start what a race would choose the start for
+        return not self._has_moves and super()._races(rngs)
 
     def _starts(self, portfolio, source, rng, warm):
         for name, n_starts, given in super()._starts(portfolio, source, rng, warm):

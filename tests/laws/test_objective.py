@@ -305,7 +305,9 @@ def test_lower_bound_of_map_is_the_score_and_log_priors(case, weighted):
 @pytest.mark.parametrize("update", ["mode", "mle"])
 def test_lower_bound_of_icm_is_the_complete_likelihood(case, update):
     p = Problem(case, 3, n=60)
-    mixture = ICMMixture(2, family=case.family, update=update, weight_concentration_prior=1.7, random_state=0)
+    mixture = ICMMixture(
+        2, family=case.family, update=update, weight_concentration_prior=1.7, init="k-means", random_state=0
+    )
     mixture.fit(p.X, sample_weight=p.weight)
     joint = mixture.predict_log_proba(p.X) + mixture.score_samples(p.X)[:, None]
     expected = p.weight @ joint[np.arange(60), mixture.labels_]

@@ -144,11 +144,11 @@ def test_an_outlier_beyond_float_range_sees_every_component():
 def test_estimators_end_near_the_whole_fit(cls):
     rng = np.random.default_rng(0)
     X = 40.0 * rng.normal(size=(60, 4))[rng.integers(60, size=1500)] + rng.normal(size=(1500, 4))
-    whole = cls(60, family=Gaussian("diag"), random_state=0).fit(X)
-    active = cls(60, family=Gaussian("diag"), n_active=4, random_state=0).fit(X)
+    whole = cls(60, family=Gaussian("diag"), init="k-means", random_state=0).fit(X)
+    active = cls(60, family=Gaussian("diag"), n_active=4, init="k-means", random_state=0).fit(X)
     assert active.lower_bound_ == pytest.approx(whole.lower_bound_, abs=1e-3)
     assert (active.labels_ == whole.labels_).mean() > 0.99
-    all_active = cls(60, family=Gaussian("diag"), n_active=60, random_state=0).fit(X)
+    all_active = cls(60, family=Gaussian("diag"), n_active=60, init="k-means", random_state=0).fit(X)
     assert all_active.lower_bound_ == whole.lower_bound_
 
 
