@@ -11,7 +11,7 @@ from libc.math cimport INFINITY, fabs, log
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy
 
-from skem._kernels._job cimport HARD, LINEAR, SOFT
+from skem._kernels._job cimport HARD, SOFT
 from skem._kernels.passes cimport Prepared
 
 # The logarithm of a weight of zero: finite, since 0 x inf is nan, and far below any other.
@@ -300,7 +300,7 @@ cdef class Field:
     cdef double[:, ::1] mean           # (n_runs, K d) that these are about
 
     def __init__(self, Prepared p, Step step, Py_ssize_t n_runs):
-        cdef Py_ssize_t width = 0 if p.job.scorers[0].kind == LINEAR else p.job.K * p.job.scorers[0].d
+        cdef Py_ssize_t width = 0 if p.job.scorers[0].mean == NULL else p.job.K * p.job.scorers[0].d
         self.p, self.step = p, step
         self.sums, self.mean = np.zeros((n_runs, p.job.sums_size)), np.zeros((n_runs, max(width, 1)))
 
@@ -347,7 +347,7 @@ cdef class Field:
         cdef double[::1] log_weights = np.empty(p.job.K)
         cdef size_t size = p.job.sums_size * sizeof(double)
         cdef size_t width = p.job.K * <size_t> p.job.scorers[0].d * sizeof(double)
-        cdef bint centred = p.job.scorers[0].kind != LINEAR
+        cdef bint centred = p.job.scorers[0].mean != NULL
         cdef Py_ssize_t n_done = 0
         cdef double score = 0.0, before
         memcpy(p.job.total, &self.sums[run, 0], size)
