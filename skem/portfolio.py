@@ -83,10 +83,9 @@ def merit(algorithm, model, fit):
     """
     if algorithm.update != "mle":
         return fit.objective
-    n_k = fit.state.n_k
-    return fit.objective - _spike(
-        model, n_k, model.family.degenerate(fit.state.stats) | (n_k <= model.family.least_mass)
-    )
+    flat = model.family.degenerate(fit.state.stats)
+    n_k = fit.state.n_k[: len(flat)]  # a noise component comes last, and rests on no data of its own
+    return fit.objective - _spike(model, n_k, flat | (n_k <= model.family.least_mass))
 
 
 def _labels(Z, centers):

@@ -112,7 +112,6 @@ def test_samples_criteria_and_callbacks(capsys):
         ({"noise": 0.5, "split_merge": True}, "split_merge"),
         ({"noise": 0.5, "accelerate": "anderson"}, "accelerate"),
         ({"noise": 0.5, "warm_start": True}, "warm_start"),
-        ({"noise": 0.5, "init": "portfolio"}, "portfolio"),
         ({"noise": np.ones(800, dtype=bool)}, "leaves no rows"),
     ],
 )

@@ -1,5 +1,6 @@
 """Noise: rows that belong to no component, uniform over the data's volume."""
 
+import copy
 import numbers
 from functools import wraps
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from skem.estimators.soft import SoftMixture
 from skem.families import Gaussian
 from skem.families.noise import WithNoise
 from skem.inference.base import Model
-from skem.starts import start
+from skem.portfolio import Portfolio
 
 # Neighbours whose distance tells how dense the rows lie about one.
 N_NEIGHBORS = 10
@@ -94,8 +95,6 @@ class NoisyMixture(OnlineMixin, SoftMixture):
         for name, plain in other.items():
             if getattr(self, name) != plain:
                 raise ValueError(f"noise does not go with {name}={getattr(self, name)!r}; set {name}={plain}")
-        if isinstance(self.init, str) and self.init == "portfolio":
-            raise ValueError('noise does not go with init="portfolio"; set init="k-means"')
 
     def _noise_flags(self, source):
         """Rows that start as noise."""
@@ -116,21 +115,22 @@ class NoisyMixture(OnlineMixin, SoftMixture):
         n_noise = float(flags.sum() if weight is None else weight[flags].sum())
         if rest.total_weight <= 0:
             raise ValueError("noise leaves no rows with weight to the components")
-        init = self.init if isinstance(self.init, str | dict) else np.asarray(self.init)[~flags]
         family = WithNoise(model.family, box.log_volume)
         noisy = Model.build(family, model.weights, model.n_components + 1, source)
-        best: Any = None
+        plain = Model.build(model.family, model.weights, model.n_components, rest)
+        portfolio = Portfolio(algorithm, plain, algorithm.start)
+        twin = copy.copy(self)
+        twin.init = self.init if isinstance(self.init, str | dict) else np.asarray(self.init)[~flags]
         for rng in rngs:
-            given = start(rest, model.n_components, init, rng)
-            # noise without rows yet must not be without weight for ever
-            n_k = np.append(given.n_k, max(n_noise, LEAST_NOISE * rest.total_weight))
-            state = algorithm.start(noisy, given._replace(n_k=n_k))
-            fit = algorithm.run(noisy, Source(X, weight, family), state, monitor.begin(1))
-            if best is None or fit.objective > best.objective:
-                best = fit
-            if monitor.end(fit):
-                break
-        return best._replace(model=model)
+            for name, n_starts, given in twin._starts(portfolio, rest, rng, warm):
+                # noise without rows yet must not be without weight for ever
+                n_k = np.append(given.n_k, max(n_noise, LEAST_NOISE * rest.total_weight))
+                state = algorithm.start(noisy, given._replace(n_k=n_k))
+                fit = algorithm.run(noisy, Source(X, weight, family), state, monitor.begin(portfolio.n_runs))
+                portfolio.add(name, fit, n_starts)
+                if monitor.end(fit):
+                    return portfolio.best()._replace(model=model)
+        return portfolio.best()._replace(model=model)
 
     def _snapshot(self, model, source, fit):
         if self.noise is not None and fit.labels is None:
