@@ -128,7 +128,10 @@ def short_runs(algorithm, model, source, begin, n_runs):
     -------
     runs : PlainRuns or CompiledRuns
     """
-    step = model.family.mle_step(model.n_components) if algorithm.compiled and source.exact else None
+    family = model.family
+    # runs in a field begin from labels alone, which a family that shares rows out at its start does without
+    compiled = algorithm.compiled and source.exact and not family.start_share
+    step = family.mle_step(model.n_components) if compiled else None
     if step is None:
         return PlainRuns(algorithm, model, source, begin)
     return CompiledRuns(model, source, step, begin, n_runs)
