@@ -72,8 +72,9 @@ class MixtureSelection(
     Parameters
     ----------
     estimator : estimator or list of estimators, default=None
-        Mixtures to choose from, unfitted; None means ``EMMixture()``, or ``VariationalMixture()`` for
-        ``criterion="log_evidence"``. All their parameters but those searched stay as they are.
+        Mixtures to choose from, unfitted; None means ``EMMixture(init="k-means")``, for neighbours give each
+        candidate further starts, or ``VariationalMixture()`` for ``criterion="log_evidence"``. All their parameters
+        but those searched stay as they are.
     n_components : int or sequence of int, default=(1, 2, 3, 4, 5, 6, 7, 8, 9)
         Numbers of components to choose from.
     families : Family or list of Family, default=None
@@ -183,7 +184,8 @@ class MixtureSelection(
         """Candidates' estimators, unfitted."""
         if self.estimator is not None:
             return several(self.estimator, "estimator", BaseEstimator)
-        return [VariationalMixture() if self.criterion == "log_evidence" else EMMixture()]
+        # neighbours give further starts, for which a race would cost twice the time
+        return [VariationalMixture() if self.criterion == "log_evidence" else EMMixture(init="k-means")]
 
     def _leader(self):
         """Return the best estimator, the first one before fit."""
