@@ -21,7 +21,7 @@ def cross(seed=0):
 
 
 X, TRUTH = cross()
-MIXTURE = EMMixture(6, n_init=5, random_state=0).fit(X)
+MIXTURE = EMMixture(6, n_init=5, init="k-means", random_state=0).fit(X)
 
 
 def partition(merged, resp, k):

@@ -155,7 +155,7 @@ def test_surplus_components_are_found_out(structure, weight_prior):
     alone = VariationalMixture(
         9, family=Gaussian(structure), weight_prior=weight_prior, split_merge=False, random_state=0
     ).fit(X)
-    assert mixture.log_evidence_ >= alone.log_evidence_
+    assert mixture.log_evidence_ >= alone.log_evidence_ * (1 + 1e-12)  # negative: equal up to rounding
 
 
 def test_components_are_born_from_a_start_that_has_too_few():
