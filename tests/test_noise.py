@@ -78,6 +78,11 @@ def test_weights_are_repetition_and_units_do_not_matter():
     repeated = EMMixture(2, noise=np.repeat(flags, weight), init=(rows[:, 0] > 0).astype(int)).fit(rows)
     np.testing.assert_allclose(weighted.means_, repeated.means_, rtol=1e-9)
     assert weighted.noise_weight_ == pytest.approx(repeated.noise_weight_, rel=1e-9)
+    # and from a share, where neighbours, axes and starts are weighted, too
+    weighted = EMMixture(2, noise=0.6, random_state=0).fit(X, sample_weight=weight)
+    repeated = EMMixture(2, noise=0.6, random_state=0).fit(rows[np.random.default_rng(1).permutation(len(rows))])
+    np.testing.assert_allclose(weighted.means_, repeated.means_, rtol=1e-7)
+    assert weighted.lower_bound_ == pytest.approx(repeated.lower_bound_, rel=1e-10)
     scaled = EMMixture(2, noise=0.6, random_state=0).fit(X * 1024.0)
     plain = EMMixture(2, noise=0.6, random_state=0).fit(X)
     np.testing.assert_array_equal(scaled.labels_, plain.labels_)

@@ -15,6 +15,7 @@ from skem.families import Gaussian
 from skem.families.noise import WithNoise
 from skem.inference.base import Model
 from skem.portfolio import Portfolio
+from skem.summary import canonical_rows
 
 # Neighbours whose distance tells how dense the rows lie about one.
 N_NEIGHBORS = 10
@@ -40,9 +41,10 @@ class Box(NamedTuple):
     @classmethod
     def of(cls, source):
         """Box about the rows with weight."""
+        weight = source.weight if source.weight is None else source.weight[source.weight > 0]
         X = source.X if source.weight is None else source.X[source.weight > 0]
         X = np.asarray(X, dtype=np.float64)
-        axes = np.linalg.eigh(np.atleast_2d(np.cov(X.T)))[1]
+        axes = np.linalg.eigh(np.atleast_2d(np.cov(X.T, aweights=weight)))[1]
         boxes = [cls(turn, (X @ turn).min(axis=0), (X @ turn).max(axis=0)) for turn in (np.eye(X.shape[1]), axes)]
         constant = np.ptp(X, axis=0) == 0
         if constant.any():
@@ -61,14 +63,35 @@ class Box(NamedTuple):
         return rng.uniform(self.low, self.high, size=(n, len(self.low))) @ self.axes.T
 
 
-def sparse_rows(X, share):
-    """Flags of the rows, `share` of all, whose neighbours are the farthest; columns in units of their spread."""
-    Z = (X - X.mean(axis=0)) / X.std(axis=0)
-    k = min(N_NEIGHBORS, len(Z) - 1)
-    distance = np.ravel(KDTree(Z).query(Z, [k + 1])[0])
-    flags = np.zeros(len(Z), dtype=bool)
-    flags[np.argsort(-distance, kind="stable")[: round(share * len(Z))]] = True
-    return flags
+def sparse_rows(X, sample_weight, share):
+    """Flags of rows in the emptiest places, which hold about a share of the weight.
+
+    A place is as empty as the radius that holds a row and `N_NEIGHBORS` more, columns in units of their spread.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    sample_weight : ndarray of shape (n,) or None
+    share : float
+
+    Returns
+    -------
+    flags : bool ndarray of shape (n,)
+    """
+    rows = canonical_rows(X, sample_weight)
+    Z, weight = X[rows.index].astype(np.float64), rows.weight
+    mean = weight @ Z / weight.sum()
+    Z = (Z - mean) / np.sqrt(weight @ (Z - mean) ** 2 / weight.sum())
+    nearest = np.arange(1, min(N_NEIGHBORS + 1, len(Z)) + 1)
+    distance, neighbour = KDTree(Z).query(Z, nearest)
+    held = np.cumsum(weight[neighbour], axis=1) > N_NEIGHBORS
+    held[:, -1] = True  # where weights are small, the farthest that was looked at
+    radius = np.asarray(distance)[np.arange(len(Z)), held.argmax(axis=1)]
+    order = np.argsort(-radius, kind="stable")
+    middle = np.cumsum(weight[order]) - 0.5 * weight[order]
+    flags = np.zeros(len(Z) + 1, dtype=bool)  # the last for rows without weight, whose inverse is -1
+    flags[order] = middle < share * weight.sum()
+    return flags[rows.inverse]
 
 
 def _told(method):
@@ -99,7 +122,7 @@ class NoisyMixture(OnlineMixin, SoftMixture):
     def _noise_flags(self, source):
         """Rows that start as noise."""
         if isinstance(self.noise, numbers.Real):
-            return sparse_rows(np.asarray(source.X, dtype=np.float64), self.noise)
+            return sparse_rows(source.X, source.weight, self.noise)
         flags = np.asarray(self.noise)
         if flags.dtype != bool or flags.shape != (len(source),):
             raise ValueError(f"noise must hold a bool for each of the {len(source)} rows, got {self.noise!r}")
