@@ -24,6 +24,8 @@ FINALISTS = STAGES[-1][1]
 # A race is run on about one row in RACE_SHARE, but no fewer rows than these.
 RACE_SHARE = 8
 RACE_ROWS = 1024
+# Most components that starts are raced for: with more no two starts come to one end, and a race costs many fits.
+MOST_COMPONENTS = 100
 # Groups that are merged by likelihood, a component.
 GROUPS = 6
 # Up to so many rows the groups are those of Ward's tree, of more rows those of k-means.
@@ -32,6 +34,9 @@ WARD_ROWS = 512
 LLOYD = 5
 # Runs whose objectives differ by less than so many nats a row are taken to have come to one end.
 SAME = 1e-6
+# Where so many starts have come to the best end, runs that are more nats a row behind it leave the race: on groups that
+# are far apart they would climb for long, and in vain.
+AGREED, BEHIND = 2, 0.05
 # Nats that a row of a flat component can gain in each column before the constraint stops it: half the log of the
 # inverse of `skem.families.covariance.common.EIGENVALUE_FLOOR`.
 SPIKE = 10.4
@@ -259,6 +264,9 @@ class Portfolio:
                     objective -= _spike(model, n_k, n_k <= model.family.least_mass)
                 entries[i] = entry._replace(merit=objective)
             entries = _distinct(entries, model.total_weight)[:n_kept]
+            if entries[0].n_starts >= AGREED:
+                least = entries[0].merit - BEHIND * model.total_weight
+                entries = [entry for entry in entries if entry.merit >= least]
         self._n_starts += len(starts)
         return [(entry.name, entry.n_starts, runs.state(entry.run)) for entry in entries]
 

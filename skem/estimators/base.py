@@ -37,7 +37,7 @@ from skem.families.base import Family
 from skem.inference.accelerate import METHODS
 from skem.inference.base import Model
 from skem.inference.online import Seen
-from skem.portfolio import FINALISTS, Portfolio
+from skem.portfolio import FINALISTS, MOST_COMPONENTS, Portfolio
 from skem.starts import INITS, is_given, start, theta_from_parameters
 from skem.summary import summarize
 from skem.tree import TreeSource
@@ -261,7 +261,8 @@ class BaseMixture(
 
     def _races(self, rngs):
         """Whether the runs of this fit come out of races."""
-        return rngs[0] is not None and isinstance(self.init, str) and self.init == "portfolio"
+        named = rngs[0] is not None and isinstance(self.init, str)
+        return named and self.init == "portfolio" and self._n_start <= MOST_COMPONENTS
 
     def _starts(self, portfolio, source, rng, warm):
         """Name, number of raced starts behind it and statistics of each start that a run is to go on from."""

@@ -32,8 +32,9 @@ class EMMixture(NoisyMixture):
         Number of starts; the best objective is kept.
     init : {"portfolio", "k-means", "k-means++", "random"}, array-like or dict, default="portfolio"
         How a run starts: by name, "portfolio" being a race between starts of all kinds, of which the best few are run
-        to their end; from labels of shape (n_samples,), -1 where unknown; from responsibilities of shape
-        (n_samples, n_components); or from parameters, ``{"weights": ..., "means": ..., "covariances": ...}``.
+        to their end (beyond 100 components "k-means" takes its place); from labels of shape (n_samples,), -1 where
+        unknown; from responsibilities of shape (n_samples, n_components); or from parameters,
+        ``{"weights": ..., "means": ..., "covariances": ...}``.
     n_active : int, default=None
         Components that the responsibilities of a row may spread over; None means all. For hundreds of components and
         more: a pass then costs n_samples x `n_active` in place of n_samples x `n_components`, and maximises a lower
