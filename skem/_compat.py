@@ -180,8 +180,9 @@ def check_sample_weight(sample_weight, X):
 
     Parameters
     ----------
-    sample_weight : array-like of shape (n_samples,)
-    X : array-like of shape (n_samples, n_features)
+    sample_weight : array-like of shape (n_samples,) or None
+        None means 1 for each row.
+    X : array-like of shape (n_samples, ...)
 
     Returns
     -------

@@ -10,6 +10,7 @@ import numpy as np
 
 from skem._kernels.agglomerate import ward
 from skem.engine import DistinctSource
+from skem.inference.base import starved
 from skem.inference.short import short_runs
 from skem.starts import StandardRows, find_centers, lloyd
 from skem.summary import subsample
@@ -88,9 +89,8 @@ def merit(algorithm, model, fit):
     """
     if algorithm.update != "mle":
         return fit.objective
-    flat = model.family.degenerate(fit.state.stats)
-    n_k = fit.state.n_k[: len(flat)]  # a noise component comes last, and rests on no data of its own
-    return fit.objective - _spike(model, n_k, flat | (n_k <= model.family.least_mass))
+    bad = starved(model, fit.state)
+    return fit.objective - _spike(model, fit.state.n_k[: len(bad)], bad)
 
 
 def _labels(Z, centers):

@@ -20,6 +20,20 @@ def _share(n_k):
     return n_k / n_k.sum()
 
 
+def label_free_term(n_components, n_occupied):
+    """Log of the number of labellings of one partition: log K! / (K - K_occupied)!.
+
+    Parameters
+    ----------
+    n_components, n_occupied : int
+
+    Returns
+    -------
+    term : float
+    """
+    return float(gammaln(n_components + 1.0) - gammaln(n_components - n_occupied + 1.0))
+
+
 class DirichletWeights:
     """Weights pi ~ Dirichlet(concentration, ..., concentration).
 
@@ -204,8 +218,8 @@ class BoundedPartitions(DirichletPartitions):
     def log_count(self, n_clusters, total):
         """Term of the number of clusters; beyond K no gain pays for one."""
         surplus = max(n_clusters - self.n_components, 0)
-        mass, n_empty = self.n_components * self.concentration, self.n_components - n_clusters + surplus
-        labellings = gammaln(self.n_components + 1.0) - gammaln(n_empty + 1.0)
+        mass = self.n_components * self.concentration
+        labellings = label_free_term(self.n_components, n_clusters - surplus)
         # finite, for a search that begins with too many clusters to tell by how much one merge is better than another
         return float(labellings + gammaln(mass) - gammaln(total + mass)) - surplus * SURPLUS_COST
 

@@ -6,7 +6,6 @@ import warnings
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import gammaln
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, DensityMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
@@ -27,6 +26,7 @@ from skem.engine import Source
 from skem.estimators.density import DensityFeaturesMixin
 from skem.estimators.doclink import DocLinkMixin
 from skem.estimators.known import FromParametersMixin
+from skem.estimators.labels import owners, renumber
 from skem.estimators.latent_class import LatentClassMixin
 from skem.estimators.monitor import Monitor
 from skem.estimators.pickling import PickleMixin
@@ -439,60 +439,4 @@ class BaseMixture(
         return self.predict_proba(X)
 
 
-def owners(source, labels, n_components):
-    """Which components own a row with weight, and which own a row at all.
-
-    Block by block, as `renumber`: NumPy makes 64-bit indices of labels.
-
-    Parameters
-    ----------
-    source : Source
-    labels : int32 ndarray of shape (n,)
-    n_components : int
-
-    Returns
-    -------
-    owned, owning : bool ndarray of shape (n_components,)
-    """
-    owned, owning = np.zeros((2, n_components), dtype=bool)
-    for rows in source.blocks():
-        block = labels[rows]
-        owning[block] = True
-        owned[block if source.weight is None else block[source.weight[rows] > 0]] = True
-    return owned, owning
-
-
-def renumber(source, labels, rank):
-    """Labels with component k called rank[k].
-
-    Parameters
-    ----------
-    source : Source
-    labels : int32 ndarray of shape (n,)
-    rank : int32 ndarray of shape (n_components,)
-
-    Returns
-    -------
-    renumbered : int32 ndarray of shape (n,)
-    """
-    renumbered = np.empty_like(labels)
-    for rows in source.blocks():
-        renumbered[rows] = rank[labels[rows]]
-    return renumbered
-
-
-def label_free_term(n_components, n_occupied):
-    """Log of the number of labellings of one partition: log K! / (K - K_occupied)!.
-
-    Parameters
-    ----------
-    n_components, n_occupied : int
-
-    Returns
-    -------
-    term : float
-    """
-    return float(gammaln(n_components + 1.0) - gammaln(n_components - n_occupied + 1.0))
-
-
-__all__ = ["BaseMixture", "bounded_source", "label_free_term", "owners", "renumber", "whole_density"]
+__all__ = ["BaseMixture", "bounded_source", "whole_density"]

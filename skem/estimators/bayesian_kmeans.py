@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._compat import Interval, StrOptions
 from skem.engine import DistinctSource, Source
-from skem.estimators.base import N_ACTIVE, BaseMixture, label_free_term
+from skem.estimators.base import N_ACTIVE, BaseMixture
 from skem.families import Gaussian
 from skem.families.base import Family
 from skem.inference.base import UPDATES, Model
@@ -16,7 +16,7 @@ from skem.inference.partition import Evidence, dendrogram
 from skem.inference.search import Search
 from skem.starts import start
 from skem.summary import summarize
-from skem.weights import PARTITION_PRIORS
+from skem.weights import PARTITION_PRIORS, label_free_term
 
 # What family="auto" chooses among; the first is searched from scratch, the others from what it found.
 STRUCTURES = ("full", "tied", "diag", "spherical", "EII")

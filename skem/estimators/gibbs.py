@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skem._compat import Interval
 from skem.engine import Source
-from skem.estimators.base import BaseMixture, owners, renumber
+from skem.estimators.base import BaseMixture
+from skem.estimators.labels import owners, renumber
 from skem.estimators.monitor import Monitor
 from skem.estimators.prediction import log_responsibilities
 from skem.inference.base import Fit, Model

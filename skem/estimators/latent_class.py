@@ -73,7 +73,7 @@ class LatentClassMixin:
         """Responsibilities and weights of rows."""
         source, _ = self._query(X)
         resp = self._resp(source)
-        return resp, np.ones(len(resp)) if sample_weight is None else check_sample_weight(sample_weight, resp)
+        return resp, check_sample_weight(sample_weight, resp)
 
     def entropy_r2(self, X, sample_weight=None):
         """How far responsibilities are from even: 1 where every row is sure, 0 where none tells components apart.

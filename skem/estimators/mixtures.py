@@ -5,14 +5,14 @@ import numbers
 import numpy as np
 
 from skem._compat import Interval, StrOptions
-from skem.estimators.base import ACCELERATE, N_ACTIVE, BaseMixture, label_free_term
+from skem.estimators.base import ACCELERATE, N_ACTIVE, BaseMixture
 from skem.estimators.noise import NoisyMixture
 from skem.estimators.online import OnlineMixin
 from skem.estimators.soft import SoftMixture
 from skem.inference.em import EM, MAPEM
 from skem.inference.hardstart import partition_start
 from skem.inference.variational import VariationalBayes
-from skem.weights import WEIGHT_PRIORS, DirichletWeights
+from skem.weights import WEIGHT_PRIORS, DirichletWeights, label_free_term
 
 
 class EMMixture(NoisyMixture):

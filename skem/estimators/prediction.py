@@ -297,7 +297,7 @@ class PredictionMixin:
     def _weighted_density(self, X, sample_weight):
         """Log density and weight of each row."""
         density = self.score_samples(X)
-        return density, np.ones(len(density)) if sample_weight is None else check_sample_weight(sample_weight, density)
+        return density, check_sample_weight(sample_weight, density)
 
     def _n_parameters(self):
         """Count the free parameters, the weights included."""
@@ -357,7 +357,7 @@ class PredictionMixin:
             The criterion (Biernacki, Celeux & Govaert 2000).
         """
         best = self.predict_log_proba(X).max(axis=1).astype(np.float64)
-        weight = np.ones(len(best)) if sample_weight is None else check_sample_weight(sample_weight, best)
+        weight = check_sample_weight(sample_weight, best)
         return float(self.bic(X, sample_weight) - 2.0 * (weight @ best))
 
     def sample(self, n_samples=1, random_state=None):

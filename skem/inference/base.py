@@ -184,6 +184,23 @@ UPDATES = {
 }
 
 
+def starved(model, state):
+    """Components whose data are flat, or that hold no more rows than the family needs.
+
+    Parameters
+    ----------
+    model : Model
+    state : State
+
+    Returns
+    -------
+    flags : bool ndarray of shape (n_components,)
+        Of the components that have statistics: a noise component, last in `n_k`, rests on no data of its own.
+    """
+    flat = model.family.degenerate(state.stats)
+    return flat | (state.n_k[: len(flat)] <= model.family.least_mass)
+
+
 class Algorithm:
     """A cell of the table: how z is assigned and what becomes of theta.
 

@@ -3,12 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import gammaln
 
 from skem.engine import DistinctSource
-from skem.inference.base import UPDATES, Algorithm
+from skem.inference.base import UPDATES, Algorithm, starved
 from skem.inference.cuts import best_cuts
 from skem.inference.shares import Division, Shares, divide, whole
+from skem.weights import label_free_term
 
 # Cuts of a component that are followed up, on so many of its rows, and on more where there are many columns.
 N_CUTS = 2
@@ -126,7 +126,7 @@ class SplitMerge(Algorithm):
             return False
         if self.upper_bound and model.weights.exchangeable:
             return gain + _labellings(model, source, new) - _labellings(model, source, old) > least
-        return self.update != "mle" or _starved(model, new.state) <= _starved(model, old.state)
+        return self.update != "mle" or starved(model, new.state).sum() <= starved(model, old.state).sum()
 
     # -- candidates ------------------------------------------------------------------------------
 
@@ -211,10 +211,4 @@ def _pairs(shares, occupied):
 def _labellings(model, source, fit):
     """Log of the number of labellings of the components that own a row with weight."""
     labels = fit.labels if source.weight is None else fit.labels[source.weight > 0]
-    n_occupied = np.count_nonzero(np.bincount(labels, minlength=model.n_components))
-    return float(gammaln(model.n_components + 1.0) - gammaln(model.n_components - n_occupied + 1.0))
-
-
-def _starved(model, state):
-    """Number of components with flat data, or with no more rows than the family needs."""
-    return int((model.family.degenerate(state.stats) | (state.n_k <= model.family.least_mass)).sum())
+    return label_free_term(model.n_components, np.count_nonzero(np.bincount(labels, minlength=model.n_components)))
