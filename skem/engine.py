@@ -356,10 +356,19 @@ class DistinctSource(Source):
         weight = None if (rows.weight == 1.0).all() else rows.weight
         return cls(source.X, weight, source.family, rows.index), rows
 
+    def evenly(self, most):
+        """Positions of at most so many rows, by a stride: a fair sample of rows ordered by value, or by a hash."""
+        return np.arange(0, len(self), -(-len(self) // most))
+
     def part(self, positions):
         """Some of the rows, by position."""
         weight = None if self.weight is None else self.weight[positions]
         return DistinctSource(self.X, weight, self.family, self.index[positions])
+
+    def coordinates(self):
+        """Rows where distances mean something: internal coordinates, or the family's own where it has them."""
+        X = self.family.summary_.to_internal(self.take(slice(None)))
+        return self.family.coordinates(X) if self.family.has("coordinates") else X
 
     def canonical(self):
         """All rows, in their order."""

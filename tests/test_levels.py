@@ -6,6 +6,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from skem import EMMixture, ICMMixture, MAPMixture
 from skem.families import Bernoulli, Categorical
+from skem.selection.neighbors import Neighbors
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
@@ -161,3 +162,14 @@ def test_batches_and_weights():
     weighted = mixture.set_params(n_init=1).fit(X, sample_weight=weight)
     again = type(mixture)(3, family=mixture.family, random_state=0).fit(np.repeat(X, weight, axis=0))
     assert weighted.lower_bound_ == pytest.approx(again.lower_bound_, rel=1e-9)
+
+
+@pytest.mark.parametrize("called", [[0, 1, 2, 3], [0, 2, 1, 3]])
+def test_cuts_do_not_depend_on_what_levels_are_called(called):
+    # groups that use levels 0 and 2, and 1 and 3: no threshold on the codes tells them apart, as called first
+    group = np.arange(300) % 2
+    codes = 2 * np.random.default_rng(0).integers(2, size=(300, 6)) + group[:, None]
+    X = np.array(called, dtype=float)[codes]
+    fitted = EMMixture(1, family=Categorical()).fit(X)
+    log_weights, _ = Neighbors(X, None, fitted.family_).splits(fitted, 2, 1)[0]
+    np.testing.assert_allclose(np.exp(log_weights), 0.5)

@@ -9,6 +9,8 @@ N_ENDS = 3
 FLAT = 1e-10
 # Weight of a side's variance before it has rows, in rows, and the variance, that of the whole being one.
 PSEUDO_ROWS, PSEUDO_VARIANCE = 3.0, 0.02
+# A cut is worked out on so many rows, and on more where there are many columns.
+SAMPLE, SAMPLE_COLUMNS = 1024, 32
 # Cuts that agree on more than this share of rows count as one.
 ALIKE = 0.9
 
@@ -35,13 +37,28 @@ def _directions(Z, weight):
     return np.hstack([white[:, :N_AXES], white @ ends])
 
 
-def best_cuts(Z, weight, n_cuts):
-    """Divide rows in two by planes, the most promising first.
+def sample_to_cut(source):
+    """Rows that stand for all of a source while cuts of it are tried.
 
     Parameters
     ----------
-    Z : ndarray of shape (n, d)
-    weight : ndarray of shape (n,)
+    source : DistinctSource
+
+    Returns
+    -------
+    sample : DistinctSource
+        The source itself where it has few rows.
+    """
+    most = max(SAMPLE, SAMPLE_COLUMNS * source.X.shape[1])
+    return source.part(source.evenly(most)) if len(source) > most else source
+
+
+def best_cuts(source, n_cuts):
+    """Divide the rows of a source in two by planes, the most promising first.
+
+    Parameters
+    ----------
+    source : DistinctSource
     n_cuts : int
         Most cuts to return.
 
@@ -50,6 +67,11 @@ def best_cuts(Z, weight, n_cuts):
     cuts : list of int32 ndarray of shape (n,)
         Labels 0 and 1; empty where all rows are one.
     """
+    return _planes(source.coordinates(), source.canonical().weight, n_cuts)
+
+
+def _planes(Z, weight, n_cuts):
+    """Cuts of rows Z (n, d) by planes."""
     P = _directions(Z, weight)
     if len(Z) < 2 or P.shape[1] == 0:
         return []

@@ -5,13 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from skem.inference.base import UPDATES
-from skem.inference.cuts import best_cuts
+from skem.inference.cuts import best_cuts, sample_to_cut
 from skem.inference.hard import MaximizationExpectation, settle
 
 # Cuts of a cluster that are followed up.
 N_CUTS = 2
-# A cut is worked out on so many rows of a cluster, and on more where there are many columns.
-SAMPLE, SAMPLE_COLUMNS = 1024, 32
 # Most sweeps of a cut, and batch updates of all rows after it; most sweeps of a border that was moved.
 MAX_SWEEPS, MAX_UPDATES = 5, 5
 BORDER_SWEEPS = 10
@@ -70,15 +68,9 @@ def split(place, kind="split"):
         None where all rows are one.
     """
     source, model = place.source, place.model(2)
-    size = max(SAMPLE, SAMPLE_COLUMNS * source.X.shape[1])
-    # rows in canonical order are sorted by value where they are few, by a hash where they are many: a stride is fair
-    chosen = np.arange(0, len(source), -(-len(source) // size))
-    sample = source.part(chosen) if len(chosen) < len(source) else source
-    Z = model.family.summary_.to_internal(sample.take(slice(None)))
-    if model.family.has("coordinates"):
-        Z = model.family.coordinates(Z)
+    sample = sample_to_cut(source)
     best, found = -np.inf, None
-    for cut in best_cuts(Z, sample.canonical().weight, N_CUTS):
+    for cut in best_cuts(sample, N_CUTS):
         labels, given = settle(model, sample, cut, MAX_SWEEPS)
         if (given.n_k > 0).all():
             value = UPDATES["evidence"](model, given.stats, given.n_k).evidence

@@ -109,8 +109,7 @@ class Search:
 
     def _found_in_sample(self, labels, n_clusters, size):
         """Labels of all rows from a search in some of them, and the number of clusters."""
-        # rows in canonical order are many here, and sorted by a hash: a stride is a fair sample
-        chosen = np.arange(0, len(self.source), -(-len(self.source) // size))
+        chosen = self.source.evenly(size)
         sample = self.source.part(chosen)
         evidence = Evidence(self.evidence.model._replace(total_weight=sample.total_weight), self.evidence.partitions)
         state = Search(evidence, sample, self.rng, self.max_iter).run(labels[chosen], n_clusters).state
@@ -136,8 +135,8 @@ class Search:
         """Labels of many clusters by k-means, and how many there are."""
         source = self.source
         n_clusters = min(n_clusters, max(min(len(source), FEWEST), len(source) // LEAST_ROWS))
-        stride = np.arange(0, len(source), -(-len(source) // SAMPLE))
-        rows = CanonicalRows(source.index[stride], source.canonical().weight[stride], None)
+        chosen = source.evenly(SAMPLE)
+        rows = CanonicalRows(source.index[chosen], source.canonical().weight[chosen], None)
         labels = seed_labels(source, n_clusters, "k-means", self.rng, rows)
         return labels[source.index], n_clusters
 

@@ -6,13 +6,12 @@ import numpy as np
 
 from skem.engine import DistinctSource
 from skem.inference.base import UPDATES, Algorithm, starved
-from skem.inference.cuts import best_cuts
+from skem.inference.cuts import best_cuts, sample_to_cut
 from skem.inference.shares import Division, Shares, divide, whole
 from skem.weights import label_free_term
 
-# Cuts of a component that are followed up, on so many of its rows, and on more where there are many columns.
+# Cuts of a component that are followed up.
 N_CUTS = 2
-SAMPLE, SAMPLE_COLUMNS = 1024, 32
 # Iterations of the two parts alone.
 LOCAL_ITERATIONS = 20
 # Pairs of components that are looked at, in multiples of their number, those with the largest overlap first.
@@ -181,12 +180,9 @@ class SplitMerge(Algorithm):
         """
         model, update = shares.model_of(clusters, part), UPDATES[self.update]
         local = type(self.inner)(tol=self.tol, max_iter=LOCAL_ITERATIONS)
-        # rows in canonical order are sorted by value where they are few, by a hash where they are many
-        step = -(-len(part) // max(SAMPLE, SAMPLE_COLUMNS * part.X.shape[1]))
-        sample = part.part(np.arange(0, len(part), step)) if step > 1 else part
-        Z = model.family.summary_.to_internal(sample.take(slice(None)))
+        sample = sample_to_cut(part)
         best = None
-        for cut in best_cuts(Z, sample.canonical().weight, N_CUTS):
+        for cut in best_cuts(sample, N_CUTS):
             given = sample.assign_given(2, codes=cut)
             fit = local.run(model, sample, update(model, given.stats, given.n_k))
             if best is None or fit.objective > best.objective:

@@ -46,14 +46,12 @@ class Neighbors:
 
     def _cuts(self, labels, n_components):
         """Side of a cut that each row is on, one row a cut: -1 for rows of components without such a cut."""
-        weight = self.source.canonical().weight
         sides = np.full((N_CUTS, len(labels)), -1, dtype=np.int32)
         for k in range(n_components):
             rows = np.flatnonzero(labels == k)
             if len(rows) < FEWEST:
                 continue
-            Z = self.source.family.summary_.to_internal(self.source.take(rows))
-            for cut, side in enumerate(best_cuts(Z, weight[rows], N_CUTS)):
+            for cut, side in enumerate(best_cuts(self.source.part(rows), N_CUTS)):
                 sides[cut, rows] = side
         return sides
 
