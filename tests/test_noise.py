@@ -5,8 +5,11 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from skem import EMMixture
+from skem.engine import Source
+from skem.estimators.noise import Box, sparse_rows
 from skem.families import Gaussian, Poisson
 from skem.families.covariance import DISTINCT
+from skem.summary import summarize
 
 MEANS = np.array([[-4.0, -2.0], [4.0, 3.0]])
 COVARIANCES = np.array([[[1.0, 0.5], [0.5, 1.0]], [[1.0, -0.3], [-0.3, 0.5]]])
@@ -67,6 +70,29 @@ def test_the_mixture_is_one_of_three_densities(covariance_type):
     assert np.diff(mixture.lower_bounds_).min() > -1e-12
     assert (mixture.n_components_, len(mixture.means_), mixture.weights_.sum()) == (2, 2, pytest.approx(1.0))
     assert len(mixture.get_feature_names_out()) == 3
+
+
+def test_emptiest_places_are_found_by_weight():
+    # a dense row of rows, a thin one, and one place whose weight alone makes it dense
+    dense, thin = np.linspace(0.0, 1.0, 60), np.linspace(10.0, 40.0, 20)
+    X = np.column_stack([np.concatenate([dense, thin, [60.0]]), np.zeros(81)])
+    X[:, 1] = X[:, 0] ** 2 / 60.0
+    weight = np.append(np.ones(80), 20.0)
+    np.testing.assert_array_equal(np.flatnonzero(sparse_rows(X, weight, 0.2)), np.arange(60, 80))
+    assert sparse_rows(X, None, 0.2)[80]
+    assert not sparse_rows(X, np.append(np.ones(80), 0.0), 0.2)[80]
+
+
+def test_box_is_that_of_the_weighted_rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 2)) @ np.array([[5.0, 5.0], [-0.5, 0.5]])
+    weight = rng.integers(0, 9, size=40)
+    family = Gaussian().bind(summarize(X, None, "affine"))
+    one, other = (
+        Box.of(Source(X, weight.astype(float), family)),
+        Box.of(Source(np.repeat(X, weight, axis=0), None, family)),
+    )
+    assert one.log_volume == pytest.approx(other.log_volume, rel=1e-12)
 
 
 def test_weights_are_repetition_and_units_do_not_matter():

@@ -14,6 +14,7 @@ from skem.families import Gaussian, Poisson
 from skem.inference.base import Model
 from skem.inference.em import EM
 from skem.inference.short import CompiledRuns, PlainRuns
+from skem.portfolio import Portfolio
 from skem.summary import summarize
 from skem.weights import DirichletWeights
 
@@ -62,6 +63,20 @@ def test_a_spike_is_no_result():
     assert spike.degenerate_
     assert not mixture.degenerate_
     assert mixture.lower_bound_ < spike.lower_bound_
+
+
+def test_of_finished_runs_a_spike_is_not_the_best():
+    X = np.concatenate([np.random.default_rng(0).standard_normal((60, 1)), np.full((3, 1), 0.3)])
+    source = Source(X, None, Gaussian().bind(summarize(X, None, "affine")))
+    model, algorithm = Model.build(source.family, DirichletWeights(), 2, source), EM()
+    portfolio = Portfolio(algorithm, model, algorithm.start)
+    runs = []
+    for labels in (np.arange(63) >= 60, X[:, 0] > 0):
+        given = source.assign_given(2, codes=labels.astype(np.int32))
+        runs.append(algorithm.run(model, source, algorithm.start(model, given)))
+        portfolio.add("given", runs[-1])
+    assert runs[0].objective > runs[1].objective
+    assert portfolio.best().objective == runs[1].objective
 
 
 def test_counts():

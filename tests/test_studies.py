@@ -56,6 +56,14 @@ def test_count_problems_are_reproducible(group):
     assert len(np.unique(first.labels)) == first.n_clusters
 
 
+def test_distance_is_under_the_mean_of_two_covariances():
+    from benchmarks.studies.problems import mahalanobis
+
+    # a difference of 6 over the root of (1 + 17) / 2
+    distance = mahalanobis(np.zeros((1, 1)), np.ones((1, 1, 1)), np.array([6.0]), np.array([[17.0]]))
+    assert distance == pytest.approx(2.0)
+
+
 def test_bayes_error():
     from benchmarks.studies.counts import bayes_error
 
