@@ -1,5 +1,6 @@
 """Public docstrings follow numpydoc, and the documentation names what is public."""
 
+import importlib.util
 import inspect
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import skem
 import skem.exceptions
 import skem.families
 
-API = Path(__file__).parents[1] / "docs" / "api.rst"
+DOCS = Path(__file__).parents[1] / "docs"
+API = DOCS / "api.rst"
 MODULES = (skem, skem.families, skem.exceptions)
 CLASSES = {
     f"{value.__module__}.{value.__qualname__}": value
@@ -59,3 +61,13 @@ def test_numpydoc(path):
 def test_listed_in_the_reference(path):
     lines = {line.strip() for line in API.read_text(encoding="utf-8").splitlines()}
     assert path.rsplit(".", 1)[1] in lines
+
+
+@pytest.mark.parametrize("index", [0, 1], ids=["README.md", "families.md"])
+def test_the_table_of_families_is_what_the_code_offers(index):
+    """Where this fails, run ``python docs/family_table.py``."""
+    spec = importlib.util.spec_from_file_location("family_table", DOCS / "family_table.py")
+    family_table = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(family_table)
+    text = family_table.FILES[index].read_text(encoding="utf-8")
+    assert family_table.updated(text) == text
