@@ -5,15 +5,16 @@ import warnings
 
 import numpy as np
 import pytest
+from families_under_test import CASES, SHAPED_CASES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 
 import skem
-from skem.families import Gaussian, Poisson
+from skem.families import Gaussian
 from skem.starts import INITS
 from skem.summary import LEAST_SUBSAMPLE, SUBSAMPLE, canonical_rows, subsample, summarize
 
-COVARIANCE_TYPES = ["full", "tied", "diag", "spherical", "EEI", "EII"]
 TOLERANCE = 1e-9
 # A few sweeps show what weights do to a sampler.
 FEW = {"n_chains": 2, "n_draws": 8, "n_burn_in": 4}
@@ -32,16 +33,29 @@ ESTIMATORS = sorted(
     key=lambda cls: cls.__name__,
 )
 MIXTURES = [cls for cls in ESTIMATORS if "family" in inspect.signature(cls).parameters]
-FAMILIES = {name: Gaussian(name) for name in COVARIANCE_TYPES} | {"poisson": Poisson()}
+FAMILIES = {case.name: case for case in CASES + SHAPED_CASES}
+
+
+def takes(cls, family):
+    """Whether the estimator takes the family of this name."""
+    try:
+        cls()._algorithm().require(FAMILIES[family].family)
+    except TypeError:
+        return False
+    return True
+
+
+PAIRS = [(cls, family) for family in FAMILIES for cls in MIXTURES if takes(cls, family)]
 
 
 def problem(seed, family="full"):
-    """Rows on a coarse grid, so that some are equal, and integer weights with zeros among them."""
+    """Rows of which some are equal, measurements on a coarse grid, and integer weights with zeros among them."""
     rng = np.random.default_rng(seed)
     n, d = int(rng.integers(30, 80)), int(rng.integers(1, 4))
-    X = np.round(rng.standard_normal((n, d)) + 6 * rng.integers(0, 3, (n, 1)), 1)
-    if family == "poisson":
-        X = np.abs(np.round(X))
+    if isinstance(FAMILIES[family].family, Gaussian):
+        X = np.round(rng.standard_normal((n, d)) + 6 * rng.integers(0, 3, (n, 1)), 1)
+    else:
+        X = FAMILIES[family].rows(rng, n, d)[rng.integers(n, size=n)]
     weight = rng.integers(0, 4, n)
     weight[:6] = 1
     return X, weight, rng
@@ -85,45 +99,35 @@ def check(estimator, seed, family):
     X, weight, rng = problem(seed, family)
     index = repeated(X, weight, rng)
     first = fit(estimator, X, weight.astype(float))
-    second = fit(type(estimator)(**estimator.get_params(deep=False)), X[index])
+    second = fit(clone(estimator), X[index])
+    if abs(first.n_iter_ - second.n_iter_) == 1 and not isinstance(estimator, skem.BayesianKMeans):
+        # the paths are the same, but rounding may decide at which of two steps the gain left passes below `tol`
+        shorter = {"max_iter": min(first.n_iter_, second.n_iter_)}
+        first = fit(clone(estimator).set_params(**shorter), X, weight.astype(float))
+        second = fit(clone(estimator).set_params(**shorter), X[index])
     assert_same(first, second, slice(None), index)
 
 
-def variants(family):
-    for cls in MIXTURES:
-        known = inspect.signature(cls).parameters
-        few = {name: value for name, value in FEW.items() if name in known}
-        for init in INITS:
-            yield pytest.param(
-                cls(3, family=FAMILIES[family], init=init, random_state=0, **few),
-                id=f"{cls.__name__}-{init}",
-            )
-
-
-@pytest.mark.parametrize(
-    ("estimator", "family"),
-    [
-        pytest.param(*variant.values, family, id=f"{variant.id}-{family}")
-        for family in FAMILIES
-        for variant in variants(family)
-    ],
-)
-def test_integer_weights_equal_repetition(estimator, family):
+@pytest.mark.parametrize("init", [*INITS, "portfolio"])
+@pytest.mark.parametrize(("cls", "family"), PAIRS)
+def test_integer_weights_equal_repetition(cls, family, init):
+    known = inspect.signature(cls).parameters
+    few = {name: value for name, value in FEW.items() if name in known}
     for seed in range(3):
-        check(estimator, seed, family)
+        check(cls(3, family=FAMILIES[family].family, init=init, random_state=0, **few), seed, family)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     seed=st.integers(0, 10_000),
-    cls=st.sampled_from([cls for cls in MIXTURES if cls.__name__ != "GibbsMixture"]),
-    family=st.sampled_from(sorted(FAMILIES)),
+    pair=st.sampled_from([pair for pair in PAIRS if pair[0].__name__ != "GibbsMixture"]),
     init=st.sampled_from(INITS),
     n_components=st.integers(1, 5),
     n_init=st.integers(1, 3),
 )
-def test_integer_weights_equal_repetition_by_chance(seed, cls, family, init, n_components, n_init):
-    estimator = cls(n_components, family=FAMILIES[family], init=init, n_init=n_init, random_state=seed)
+def test_integer_weights_equal_repetition_by_chance(seed, pair, init, n_components, n_init):
+    cls, family = pair
+    estimator = cls(n_components, family=FAMILIES[family].family, init=init, n_init=n_init, random_state=seed)
     check(estimator, seed, family)
 
 
