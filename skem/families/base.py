@@ -192,6 +192,16 @@ class Family(BaseEstimator):
         weights, offset = self.natural(theta)
         return (weights * stats.total).sum(axis=1) + offset * stats.n
 
+    def mode_from(self, posterior, theta):
+        """`mode` of a family that has no closed form for it, sought from the parameters before (None where none are).
+
+        Returns
+        -------
+        theta : Parameters
+            Of no smaller density than the one given.
+        """
+        return self.mode(posterior)
+
     def degenerate(self, stats):
         """Which components' data are flat, so that their likelihood is unbounded without a constraint.
 

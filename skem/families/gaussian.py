@@ -3,21 +3,20 @@
 import numbers
 
 import numpy as np
-from scipy.special import gammaln
 from sklearn.base import clone
 
 from skem._compat import Interval, StrOptions, check_numbers
 from skem._kernels.agglomerate import Groups
 from skem._kernels.gaussian import moments, natural
 from skem._kernels.parts import Centred, Linear
-from skem.families.base import Family, Parameters
+from skem.families.base import Parameters
 from skem.families.covariance import DISTINCT, STRUCTURES
 from skem.families.margins import conditional_factor, marginal_factor
-from skem.families.named_priors import SHRINKAGE, named_dof, named_scatter
+from skem.families.named_priors import SHRINKAGE
+from skem.families.normal_wishart import LOG_2PI, NormalInverseWishart
 from skem.log_sum_exp import QuadraticTerms
 from skem.suffstats import Moments
 
-LOG_2PI = np.log(2.0 * np.pi)
 # The linear pass loses about eps x (the terms of a squared distance that cancel one another); beyond this size of
 # them, where the loss would pass 1e-11, differences are formed first.
 LINEAR_REACH = 1e-11 / np.finfo(np.float64).eps
@@ -29,18 +28,18 @@ GATHER_COLUMNS = 4
 STEP_FLOPS = 1e8
 # Spread of the pseudo-row that each of the groups to be merged has besides its own rows, in variances of the data.
 MERGING_RIDGE = 0.05
-# Verbs that need a conjugate prior.
-CONJUGATE = {"prior", "mode", "expect", "draw", "log_normalizer", "log_density", "log_predictive"}
 
 
-class Gaussian(Family):
+class Gaussian(NormalInverseWishart):
     """Gaussians N(x | mean_k, covariance_k).
 
     ``log p(x | k) = -d/2 log 2 pi + log |F_k| - |F_k (x - mean_k)|^2 / 2``, F_k'F_k the precision.
 
     The conjugate prior is normal-inverse-Wishart (for variances normal-inverse-gamma with shape nu / 2
     and rate scatter / 2): mean_k | covariance_k ~ N(m0, covariance_k / kappa0), covariance_k ~ IW(nu0, S0). Modes are
-    taken in (mean, covariance), as in mclust.
+    taken in (mean, covariance), as in mclust. Where components share parts of their covariances, the mode is that of
+    the same density among the covariances of the model: as the likelihood of further rows it enters every scatter
+    and mass.
 
     Maximum likelihood is constrained: with D the diagonal of the data's
     variance, eigenvalues of D^-1/2 covariance D^-1/2 are held at or above 1e-9.
@@ -53,7 +52,7 @@ class Gaussian(Family):
         the components' ellipsoids, each equal (E) or variable (V), or none (I): "EII", "VII", "EEI", "VEI", "EVI",
         "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV"; "E" and "V" of one column. "VVV", "EEE", "VVI"
         and "VII" are the first four names again. Those four, "EII" and "EEI" have the conjugate prior; the others
-        offer maximum likelihood only.
+        offer maximum likelihood and the posterior mode.
     mean_prior : array-like of shape (n_features,), default=None
         Mean m0 in the data's units. None means the data's mean, taken with rows beyond 20 robust standard deviations
         drawn in.
@@ -136,13 +135,6 @@ class Gaussian(Family):
         return STRUCTURES[self.covariance_type]
 
     @property
-    def _prior_name(self):
-        """Name of the prior, None where its scatter is given in numbers."""
-        if self.covariance_prior is None:
-            return "default"
-        return self.covariance_prior if isinstance(self.covariance_prior, str) else None
-
-    @property
     def equivariance(self):  # type: ignore[override] # a structure's own, where the base has a constant
         """Changes of units that the covariance structure is closed under."""
         return self._structure.equivariance
@@ -160,36 +152,13 @@ class Gaussian(Family):
         names = DISTINCT if n_features > 1 else ("full", "tied")
         return [clone(self).set_params(covariance_type=name) for name in names]
 
-    def has(self, verb):
-        return (self._structure.conjugate or verb not in CONJUGATE) and super().has(verb)
-
     # -- data side -------------------------------------------------------------------------------
 
     def _bind(self):
-        summary, d = self.summary_, self.summary_.n_features
+        d = self.summary_.n_features
         if d > 1 and len(self.covariance_type) == 1:
             raise ValueError(f"covariance_type={self.covariance_type!r} is for data of one column; these have {d}")
-        name = self._prior_name or "default"
-        self.prior_mean_ = summary.mean
-        if self.mean_prior is not None:
-            self.prior_mean_ = summary.to_internal(check_numbers(self.mean_prior, "mean_prior", (d,)))
-        kappa = SHRINKAGE[name] if self.mean_precision_prior is None else self.mean_precision_prior
-        nu = self.degrees_of_freedom_prior
-        self.prior_kappa_ = float(kappa)
-        self.prior_nu_ = named_dof(name, self._structure, d) if nu is None else float(nu)
-        if self._structure.collect == "full" and self.prior_nu_ <= d - 1:
-            raise ValueError(f"degrees_of_freedom_prior = {self.prior_nu_:g} must exceed d - 1 = {d - 1}")
-
-    def _prior_scatter(self, n_components):
-        """S0 of one component in internal coordinates."""
-        structure, summary = self._structure, self.summary_
-        if self._prior_name is not None:
-            return named_scatter(self._prior_name, structure, summary, self.prior_nu_, n_components)
-        expected = np.shape(structure.diagonal(np.ones(summary.n_features)))
-        given = check_numbers(self.covariance_prior, "covariance_prior", expected)
-        if not structure.is_proper(given):
-            raise ValueError(f"covariance_prior must be {structure.proper}")
-        return structure.from_user(given, summary.scale)
+        self._bind_prior()
 
     @property
     def _feature_map(self):
@@ -254,21 +223,6 @@ class Gaussian(Family):
         factor, log_det, _ = self._structure.constrain(covariance, self.summary_.variance)
         return self._point(mean, factor, log_det)
 
-    def prior(self, n_components):
-        structure, d = self._structure, self.summary_.n_features
-        scatter = self._prior_scatter(n_components)
-        nu = self.prior_nu_
-        if not structure.shared:
-            scatter = np.broadcast_to(scatter, structure.shape(n_components, d))
-            nu = np.full(n_components, nu)
-        arrays = {
-            "kappa": np.full(n_components, self.prior_kappa_),
-            "mean": np.tile(self.prior_mean_, (n_components, 1)),
-            "nu": nu,
-            "scatter": scatter,
-        }
-        return Moments(arrays, structure.shared)
-
     def mle(self, stats, theta=None):
         structure = self._structure
         empty = stats.kappa <= 0
@@ -283,110 +237,22 @@ class Gaussian(Family):
                     structure.diagonal(self.summary_.variance),
                     covariance,
                 )
+        return self._likelier(stats, mean, covariance, theta)
+
+    def _likelier(self, stats, mean, covariance, theta):
+        """Theta of new means with the new covariances, or with the old where the new are less likely."""
+        structure = self._structure
         factor, log_det, flags = structure.constrain(covariance, self.summary_.variance)
         found = self._point(mean, factor, log_det)
         if theta is not None and structure.is_worse(stats, theta, found, bool(np.any(flags))):
             return self._point(mean, theta.factor, theta.offset)
         return found
 
-    def mode(self, posterior):
-        d = self.summary_.n_features
-        divisor = self._structure.mode_dof(posterior.nu, d, posterior.n_components)
-        return self._constrained(posterior.mean, self._structure.ratio(posterior.scatter, divisor))
-
-    def expect(self, posterior):
-        structure, d = self._structure, self.summary_.n_features
-        root, log_det = structure.factorize(posterior.scatter)
-        factor = structure.scale_factor(root, np.sqrt(posterior.nu))
-        offset = 0.5 * structure.expected_log_det(posterior.nu, log_det, d) - 0.5 * d / posterior.kappa
-        return self._point(posterior.mean, factor, offset)
-
-    def draw(self, posterior, rng):
-        structure, d = self._structure, self.summary_.n_features
-        factor = structure.draw(posterior.nu, structure.factorize(posterior.scatter)[0], d, rng)
-        noise = rng.standard_normal(posterior.mean.shape) / np.sqrt(posterior.kappa)[:, None]
-        mean = posterior.mean + structure.unwhiten(factor, noise)
-        return self._point(mean, factor, structure.log_det(factor, d))
-
-    def log_normalizer(self, posterior):
-        structure, d = self._structure, self.summary_.n_features
-        means = 0.5 * d * (LOG_2PI - np.log(posterior.kappa))
-        covariances = structure.log_wishart_norm(posterior.nu, structure.factorize(posterior.scatter)[1], d)
-        return float(means.sum() + covariances) if structure.shared else means + covariances
-
-    def merged_log_normalizers(self, prior, stats, first, second):
-        """Log normaliser of the posterior of all components of a shared covariance, were two of them merged.
-
-        Parameters
-        ----------
-        prior, stats : Moments
-        first, second : intp ndarray of shape (n_pairs,)
-
-        Returns
-        -------
-        log_normalizers : ndarray of shape (n_pairs,)
-        """
-        apart, d = self._structure.apart, self.summary_.n_features
-
-        def spread(weight, deviation):
-            if stats.scatter.ndim == 2:
-                return (weight[:, None] * deviation)[:, :, None] * deviation[:, None, :]
-            squares = weight[:, None] * deviation**2
-            return squares if stats.scatter.ndim == 1 else squares.sum(axis=1)
-
-        def pull(kappa, mean):
-            return spread(prior.kappa[0] * kappa / (prior.kappa[0] + kappa), mean - prior.mean[0])
-
-        i, j, posterior = stats.take(first), stats.take(second), prior.merge(stats)
-        kappa = i.kappa + j.kappa
-        share = j.kappa / kappa
-        between = spread(i.kappa * share, j.mean - i.mean)
-        merged = pull(kappa, i.mean + share[:, None] * (j.mean - i.mean))
-        scatter = posterior.scatter + between + merged - pull(i.kappa, i.mean) - pull(j.kappa, j.mean)
-        log_kappa = np.log(posterior.kappa)
-        log_kappa = log_kappa.sum() - log_kappa[first] - log_kappa[second] + np.log(prior.kappa[0] + kappa)
-        means = 0.5 * d * (LOG_2PI * (len(posterior.kappa) - 1) - log_kappa)
-        return means + apart.log_wishart_norm(posterior.nu, apart.factorize(scatter)[1], d)
-
-    def log_density(self, prior, theta):
-        structure, d = self._structure, self.summary_.n_features
-        power = structure.log_density_dof(prior.nu, d, prior.n_components)
-        deviation = structure.whiten(theta.factor, theta.mean - prior.mean)
-        terms = power * structure.log_det(theta.factor, d) - 0.5 * structure.trace(theta.factor, prior.scatter)
-        pull = -0.5 * (prior.kappa * (deviation**2).sum(axis=1)).sum()
-        return float(np.sum(terms) + pull - np.sum(self.log_normalizer(prior)))
-
-    def log_parameter_jacobian(self, n_components):
-        log_scale = np.log(self.summary_.scale)
-        return -float(n_components * log_scale.sum() + self._structure.log_volume(log_scale, n_components))
-
     def log_likelihood(self, theta, stats):
         structure = self._structure
         deviation = structure.whiten(theta.factor, stats.mean - theta.mean)
         spread = structure.per_component(structure.trace(theta.factor, stats.scatter), len(stats.kappa))
         return stats.kappa * (theta.offset - 0.5 * (deviation**2).sum(axis=1)) - 0.5 * spread
-
-    def log_predictive(self, posterior, X):
-        """Log density of each row under each component's Student-t predictive, base measure left out."""
-        structure, d = self._structure, self.summary_.n_features
-        kappa, nu = posterior.kappa, posterior.nu
-        root, log_det = structure.factorize(posterior.scatter)
-        inflate = np.log1p(1.0 / kappa)
-        share = kappa / (kappa + 1.0)
-        if structure.collect == "diag" and not structure.isotropic:
-            root = np.broadcast_to(root, posterior.mean.shape)
-            gain = gammaln(0.5 * (nu + 1.0)) - gammaln(0.5 * nu) + 0.5 * LOG_2PI - 0.5 * np.log(np.pi)
-            squares = np.stack([((X - m) * f) ** 2 for m, f in zip(posterior.mean, root, strict=True)], axis=1)
-            tails = np.log1p(share[:, None] * squares).sum(axis=2)
-            return d * gain - 0.5 * (d * inflate + log_det) - 0.5 * (nu + 1.0) * tails
-        if structure.isotropic:
-            upper, volume = 0.5 * (nu + d), d * log_det
-        else:
-            upper, volume = 0.5 * (nu + 1.0), log_det
-        lower = upper - 0.5 * d
-        gain = gammaln(upper) - gammaln(lower) + 0.5 * d * (LOG_2PI - np.log(np.pi))
-        tails = np.log1p(share * structure.distances(root, posterior.mean, X))
-        return gain - 0.5 * (d * inflate + volume) - upper * tails
 
     def sample(self, theta, counts, rng):
         structure = self._structure

@@ -141,7 +141,7 @@ def log_evidence(model, posterior, weight_posterior):
 def update_mode(model, stats, n_k, theta=None, rng=None):
     """Mode of the posterior."""
     posterior, weight_posterior = _posteriors(model, stats, n_k)
-    theta = model.family.mode(posterior)
+    theta = model.family.mode_from(posterior, theta)
     log_weights = model.weights.mode(weight_posterior)
     penalty = model.family.log_density(model.prior, theta) + model.weights.log_density(model.weight_prior, log_weights)
     penalty += model.family.log_parameter_jacobian(model.n_components)

@@ -107,8 +107,8 @@ def test_an_algorithm_names_the_verbs_it_misses():
     EM().require(Bare())
     with pytest.raises(TypeError, match=r"Bare\(\) offers no prior, mode, log_density: this algorithm needs"):
         MAPEM().require(Bare())
-    with pytest.raises(TypeError, match=r"Gaussian\(covariance_type='VEV'\) offers no prior, mode, log_density"):
-        MAPMixture(family=Gaussian("VEV")).fit(np.eye(3))
+    with pytest.raises(TypeError, match=r"Gaussian\(covariance_type='VEV'\) offers no expect, log_normalizer"):
+        VariationalMixture(family=Gaussian("VEV")).fit(np.eye(3))
     with pytest.raises(NotImplementedError, match="no natural parameters"):
         Bare().natural(None)
     assert set(REQUIRED) == {"mle", "mode", "expect", "evidence", "draw"}

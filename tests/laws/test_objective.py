@@ -44,7 +44,8 @@ def log_coefficient(name, Z):
 
 
 SHARED = ("tied", "EEI", "EII")  # one covariance for all components
-MATRICES, COLUMNS = ("full", "tied"), ("diag", "EEI")
+MATRICES = ("full", "tied", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
+COLUMNS = ("diag", "EEI", "VEI", "EVI")
 
 
 def log_scatter_evidence(name, h, n, grown):
