@@ -171,8 +171,29 @@ def validate_columns(estimator, X, reset):
     X : array-like or data frame of shape (n_samples, n_features)
     reset : bool
         Whether to learn.
+
+    Raises
+    ------
+    ValueError
+        Where X is not two-dimensional, has no columns, or others than the fit had.
     """
+    check_table(X)
     validate_data(estimator, X, reset=reset, skip_check_array=True)
+
+
+def check_table(X):
+    """Raise ValueError, in scikit-learn's words, where X has no rows and columns.
+
+    Parameters
+    ----------
+    X : array-like or data frame
+    """
+    shape = getattr(X, "shape", None) or np.asarray(X, dtype=object).shape
+    if len(shape) != 2:
+        raise ValueError(f"Expected 2D array, got {len(shape)}D array instead. Reshape your data: X is rows of columns")
+    for size, what in zip(shape, ("sample", "feature"), strict=True):
+        if size == 0:
+            raise ValueError(f"Found array with 0 {what}(s) (shape={tuple(shape)}) while a minimum of 1 is required.")
 
 
 def check_sample_weight(sample_weight, X):

@@ -8,6 +8,7 @@ import pytest
 from families_under_test import CASES, SHAPED_CASES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from public_estimators import takes
 from sklearn.base import clone
 
 import skem
@@ -36,16 +37,7 @@ MIXTURES = [cls for cls in ESTIMATORS if "family" in inspect.signature(cls).para
 FAMILIES = {case.name: case for case in CASES + SHAPED_CASES}
 
 
-def takes(cls, family):
-    """Whether the estimator takes the family of this name."""
-    try:
-        cls()._algorithm().require(FAMILIES[family].family)
-    except TypeError:
-        return False
-    return True
-
-
-PAIRS = [(cls, family) for family in FAMILIES for cls in MIXTURES if takes(cls, family)]
+PAIRS = [(cls, family) for family in FAMILIES for cls in MIXTURES if takes(cls(), FAMILIES[family].family)]
 
 
 def problem(seed, family="full"):

@@ -132,9 +132,13 @@ class BaseMixture(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        # asked for in error messages, too, where family may be anything
-        tags.input_tags.positive_only = getattr(self.family, "domain", None) == "counts"
+        # the family may be anything where tags are asked for in the course of an error
+        domain, encodes = getattr(self.family, "domain", "real"), getattr(self.family, "encodes", False)
+        tags.transformer_tags.preserves_dtype = ["float64"] if encodes else ["float64", "float32"]
+        tags.input_tags.string = encodes
+        tags.input_tags.positive_only = domain == "counts"
+        # whole numbers, for those who make data up by the tags
+        tags.input_tags.categorical = domain in ("counts", "levels")
         tags.input_tags.sparse = False
         return tags
 

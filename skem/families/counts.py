@@ -28,11 +28,10 @@ def check_rows(X, allowed, what):
 
 def check_counts(X, family):
     """Raise ValueError where X holds anything but counts, in the name of the family."""
-    check_rows(
-        X,
-        lambda block: (block >= 0) & (np.floor(block) == block),
-        f"{type(family).__name__}() takes counts, whole numbers from 0 up; use Gaussian() for measurements",
-    )
+    takes = f"{type(family).__name__}() takes counts, whole numbers from 0 up; use Gaussian() for measurements"
+    # scikit-learn's words, that its checks look for
+    check_rows(X, lambda block: block >= 0, f"Negative values in data; {takes}")
+    check_rows(X, lambda block: np.floor(block) == block, takes)
 
 
 def entries(X):

@@ -4,17 +4,18 @@ import numbers
 
 import numpy as np
 
+from skem._compat import check_table
+
 
 def _columns(X):
     """Columns of a data frame or a two-dimensional array, and what to call them."""
+    check_table(X)
     if hasattr(X, "columns") and hasattr(X, "__getitem__"):
         names = list(X.columns)
         return [X[name] for name in names], [f"column {name!r}" for name in names]
     if hasattr(X, "toarray"):
         raise TypeError("Sparse data was passed, but Categorical() takes columns of levels: pass a dense array")
     X = np.asarray(X)
-    if X.ndim != 2:
-        raise ValueError(f"Expected 2D array, got {X.ndim}D array instead: X must be rows of levels")
     return [X[:, j] for j in range(X.shape[1])], [f"column {j}" for j in range(X.shape[1])]
 
 
@@ -34,6 +35,11 @@ def _values(column, name):
             f"{name} of X holds a missing value (NaN or None) in row {int(np.argmax(missing))}: Categorical() knows "
             "none; drop the row, or write a level of its own"
         )
+    if values.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: {name} of X holds {values[0]!r}")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        row = int(np.argmin(np.isfinite(values)))
+        raise ValueError(f"{name} of X holds infinity in row {row}, which is no level; write a level of its own")
     try:
         return np.unique(values, return_inverse=True)
     except TypeError:

@@ -103,9 +103,12 @@ class Search:
             while not self.done and self._nudge_all():
                 self._go_on()
         best = self.best
-        n_iter = len(self.objectives) - 1
+        # that no move gained is known after a round of them, too
+        objectives = self.objectives if len(self.objectives) > 1 else 2 * self.objectives
         model = self.evidence.at(best.n_clusters)
-        return Fit(self._state(best), best.objective, self.objectives, n_iter, not self.done, best.labels, model=model)
+        return Fit(
+            self._state(best), best.objective, objectives, len(objectives) - 1, not self.done, best.labels, model=model
+        )
 
     def _found_in_sample(self, labels, n_clusters, size):
         """Labels of all rows from a search in some of them, and the number of clusters."""
