@@ -351,8 +351,10 @@ class DistinctSource(Source):
 
     @classmethod
     def of(cls, source):
-        """Distinct rows of a source, and the canonical rows that they are."""
+        """Distinct rows of a source (itself where they are distinct), and the canonical rows that they are."""
         rows = source.canonical()
+        if isinstance(source, cls):
+            return source, rows
         weight = None if (rows.weight == 1.0).all() else rows.weight
         return cls(source.X, weight, source.family, rows.index), rows
 

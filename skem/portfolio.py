@@ -4,6 +4,7 @@ Starts are drawn and raced on canonical rows, or on a subsample that the rows' c
 order nor writing a row twice in place of weight 2 changes which of them wins.
 """
 
+import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,6 +42,8 @@ AGREED, BEHIND = 2, 0.05
 # Nats that a row of a flat component can gain in each column before the constraint stops it: half the log of the
 # inverse of `skem.families.covariance.common.EIGENVALUE_FLOOR`.
 SPIKE = 10.4
+# What the tolerance of the best of several fits is multiplied with to go on.
+POLISH = 0.01
 
 
 class Entry(NamedTuple):
@@ -300,3 +303,29 @@ class Portfolio:
         near = max(SAME, 10.0 * self.algorithm.tol) * self.model.total_weight
         reached = sum(entry.n_starts for entry, _ in self._runs if winner.merit - entry.merit <= near)
         return best._replace(start=StartRecord(winner.name, self._n_starts, reached))
+
+    def polish(self, source, fit):
+        """Run on from a run that has converged, to a hundredth of its tolerance.
+
+        Beside the runs that it was chosen from this costs next to nothing. On a plateau a run stops with all of its
+        tolerance left to gain, for all rows together much more than tells two optima apart.
+
+        Parameters
+        ----------
+        source : Source
+        fit : Fit
+
+        Returns
+        -------
+        fit : Fit
+            `fit` itself where its labels are hard, it has not converged or there is nothing to gain.
+        """
+        algorithm = copy.copy(self.algorithm.plain)
+        if algorithm.assign != "soft" or not fit.converged or fit.n_iter >= algorithm.max_iter:
+            return fit
+        algorithm.tol *= POLISH
+        more = algorithm.run(self.model, source, fit.state, n_iter=fit.n_iter)
+        if more.objective <= fit.objective:
+            return fit  # by rounding
+        objectives = [*fit.objectives, *more.objectives[1:]]
+        return more._replace(objectives=objectives, converged=True, start=fit.start)

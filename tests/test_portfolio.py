@@ -134,3 +134,28 @@ def test_the_best_optimum_known_is_reached(covariance_type):
                     best = max(best, plain.lower_bound_ * len(X))
         found = EMMixture(3, family=family, n_init=2, random_state=0).fit(X)
         assert found.lower_bound_ * len(X) > best - 0.01
+
+
+def test_of_several_starts_the_best_goes_on_to_a_hundredth_of_the_tolerance():
+    X = np.random.default_rng(0).poisson([[2.0], [3.5]] * 60).astype(float)
+    tight = EMMixture(2, family=Poisson(), tol=1e-12, max_iter=100_000, random_state=0).fit(X).lower_bound_
+    one, several = (EMMixture(2, family=Poisson(), n_init=n, tol=1e-5, random_state=0).fit(X) for n in (1, 2))
+    assert tight - one.lower_bound_ > 1e-6
+    assert tight - several.lower_bound_ < 1e-7
+    assert several.converged_
+    assert len(several.lower_bounds_) == several.n_iter_ + 1
+    assert (np.diff(several.lower_bounds_) >= -1e-14).all()
+
+
+@pytest.mark.parametrize("cls", [EMMixture, MAPMixture, VariationalMixture])
+def test_runs_over_joined_rows_are_those_over_all(cls, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.poisson([[2.0], [9.0]] * 100).astype(float)
+    weight, init = rng.integers(0, 3, 200), rng.integers(0, 2, 200)
+    joined = cls(2, family=Poisson(), init=init).fit(X, sample_weight=weight)
+    monkeypatch.setattr("skem.estimators.base.JOINED", np.inf)
+    plain = cls(2, family=Poisson(), init=init).fit(X, sample_weight=weight)
+    assert joined.n_iter_ == plain.n_iter_
+    np.testing.assert_allclose(joined.lower_bounds_, plain.lower_bounds_, rtol=1e-12)
+    np.testing.assert_allclose(joined.rates_, plain.rates_, rtol=1e-10)
+    np.testing.assert_array_equal(joined.labels_, plain.labels_)

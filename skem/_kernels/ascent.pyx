@@ -304,7 +304,7 @@ cdef class Field:
         self.p, self.step = p, step
         self.sums, self.mean = np.zeros((n_runs, p.job.sums_size)), np.zeros((n_runs, max(width, 1)))
 
-    def begin(self, Py_ssize_t run, const int32_t[::1] codes):
+    def begin(self, Py_ssize_t run, const int32_t[::1] codes, double share=0.0):
         """Collect the statistics of given labels.
 
         Parameters
@@ -312,9 +312,15 @@ cdef class Field:
         run : int
         codes : int32 ndarray of shape (n,)
             None of them negative.
+        share : float, default=0
+            How much of each component's statistics is to be that of all rows; sums about means have none.
         """
         cdef Prepared p = self.p
-        cdef int n_scorers = p.job.n_scorers
+        cdef int n_scorers = p.job.n_scorers, K = p.job.K, k
+        cdef Py_ssize_t m = p.job.collectors[0].sums_k, i
+        cdef double *n_k = p.job.total + 2
+        cdef double *sums = n_k + K
+        cdef double mass = 0.0, common
         self.mean[run, :] = 0.0
         if p.means[0] is not None:
             p.means[0][...] = 0.0
@@ -323,6 +329,15 @@ cdef class Field:
             p.run()
         finally:
             p.job.assign, p.job.given, p.job.codes, p.job.n_scorers = SOFT, 0, NULL, n_scorers
+        if share:
+            for k in range(K):
+                mass += n_k[k]
+            for i in range(m):
+                common = 0.0
+                for k in range(K):
+                    common += sums[k * m + i]
+                for k in range(K):
+                    sums[k * m + i] = (1.0 - share) * sums[k * m + i] + share * n_k[k] / mass * common
         memcpy(&self.sums[run, 0], p.job.total, p.job.sums_size * sizeof(double))
 
     def go_on(self, Py_ssize_t run, Py_ssize_t n_updates, double rest=0.0):

@@ -92,9 +92,10 @@ class CompiledRuns:
         """Add a run that starts from labels; its number is that of the runs before it."""
         if self._field is None:
             # the first start says which kind of pass the rows want
-            state = self._begin(self.model, self.source.assign_given(self.model.n_components, codes=codes))
+            given = assign_labels(self.source, self.model.n_components, codes, "soft")
+            state = self._begin(self.model, given)
             self._field, self._to_pass = self.source.field(self._step, state.log_weights, state.theta, self._most)
-        self._field.begin(len(self._n_iter), codes)
+        self._field.begin(len(self._n_iter), codes, self.source.family.start_share)
         self._n_iter.append(0)
         self._objective.append(-np.inf)
 
@@ -128,10 +129,7 @@ def short_runs(algorithm, model, source, begin, n_runs):
     -------
     runs : PlainRuns or CompiledRuns
     """
-    family = model.family
-    # runs in a field begin from labels alone, which a family that shares rows out at its start does without
-    compiled = algorithm.compiled and source.exact and not family.start_share
-    step = family.mle_step(model.n_components) if compiled else None
+    step = model.family.mle_step(model.n_components) if algorithm.compiled and source.exact else None
     if step is None:
         return PlainRuns(algorithm, model, source, begin)
     return CompiledRuns(model, source, step, begin, n_runs)
