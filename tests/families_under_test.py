@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from scipy import integrate
 from scipy import stats as sps
-from scipy.special import digamma, gammaln, multigammaln
+from scipy.special import digamma, gammaln, ive, multigammaln
 from toy_family import Rayleigh, RayleighByDensity
 
 from skem.engine import Source
-from skem.families import Bernoulli, Categorical, Family, Gaussian, Multinomial, Poisson
+from skem.families import Bernoulli, Categorical, Family, Gaussian, Multinomial, Poisson, VonMisesFisher
 from skem.summary import summarize
 
 LOG_2PI = np.log(2.0 * np.pi)
@@ -54,6 +55,12 @@ def rayleigh_rows(rng, n, d):
     return rng.rayleigh(np.exp(rng.normal(size=(2, d)))[rng.integers(2, size=n)])
 
 
+def direction_rows(rng, n, d):
+    """Unit vectors about two directions."""
+    rows = 2.0 * rng.normal(size=(2, d))[rng.integers(2, size=n)] + rng.normal(size=(n, d))
+    return rows / np.linalg.norm(rows, axis=1)[:, None]
+
+
 # --- SciPy twins, in internal coordinates ---------------------------------------------------------
 
 
@@ -88,6 +95,21 @@ def gaussian_predictive(post, X):
 
 def gamma_log_prior(a, b, rate):
     return sps.gamma.logpdf(rate, a, scale=1.0 / b).sum()
+
+
+def direction_log_prior(prior, theta, shared=False):
+    """Log density of directions on the sphere and of concentrations, all pseudo-rows of the prior evenly spread."""
+    K, d = theta.mean.shape
+    nu, n = 0.5 * d - 1.0, prior.n.sum() if shared else prior.n[0]
+
+    def density(kappa):
+        log_mean = gammaln(nu + 1.0) + nu * np.log(2.0 / kappa) + np.log(ive(nu, kappa)) + kappa
+        return np.exp(-n * log_mean)
+
+    norm = sum(integrate.quad(density, *ends, epsrel=1e-13, epsabs=0)[0] for ends in ((1e-300, 1.0), (1.0, np.inf)))
+    area = 2.0 * np.pi ** (d / 2) / np.exp(gammaln(d / 2))
+    kappas = theta.concentration[:1] if shared else theta.concentration
+    return -K * np.log(area) + (np.log(density(kappas)) - np.log(norm)).sum()
 
 
 #: families of discrete outcomes with Dirichlet priors
@@ -263,9 +285,27 @@ CASES = [
 SHAPED_CASES = [gaussian_case(structure) for structure in SHAPED]
 
 
+def direction_case(name, concentration, log_prior):
+    return Case(
+        name, VonMisesFisher(concentration, rows_prior=1.5), direction_rows,
+        lambda theta, X: np.stack(
+            [sps.vonmises_fisher(*point).logpdf(X) for point in zip(theta.mean, theta.concentration, strict=True)], 1
+        ),
+        None, log_prior, None,
+    )  # fmt: skip
+
+
+#: families that offer maximum likelihood and modes, and no posterior
+POINT_CASES = [
+    direction_case("directions", "free", direction_log_prior),
+    direction_case("directions of one spread", "common", lambda *point: direction_log_prior(*point, shared=True)),
+    direction_case("directions of known spread", 4.0, lambda prior, theta: -2.0 * np.log(4.0 * np.pi)),
+]
+
+
 def law(*verbs):
     """Run a test for every family that has these verbs."""
-    cases = [case for case in CASES + SHAPED_CASES if all(case.family.has(verb) for verb in verbs)]
+    cases = [case for case in CASES + SHAPED_CASES + POINT_CASES if all(case.family.has(verb) for verb in verbs)]
     return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
 
 

@@ -33,6 +33,12 @@ def nearby(p, theta, size):
             else:
                 parts = groups(p.case.name, odds)
                 moved[name] = (parts / parts.sum(axis=2, keepdims=True)).reshape(odds.shape)
+        elif name == "means" and p.family.domain == "unit vectors":
+            rows = value + size * p.rng.normal(size=value.shape)
+            moved[name] = rows / np.linalg.norm(rows, axis=1)[:, None]
+        elif name == "concentrations":
+            n_free = {"free": len(value), "common": 1}.get(p.family.concentration, 0)
+            moved[name] = value * np.exp(size * p.rng.normal(size=n_free)) if n_free else value
         elif name == "means":
             moved[name] = value + size * p.X.std(axis=0) * p.rng.normal(size=value.shape)
         else:

@@ -6,7 +6,7 @@ statistics have lost digits that the next pass has not.
 
 import numpy as np
 import pytest
-from families_under_test import CASES, SHAPED, SHAPED_CASES
+from families_under_test import CASES, POINT_CASES, SHAPED, SHAPED_CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +64,16 @@ def test_the_objective_never_falls(cell, case, n, d, K, how, weighted, sticks, s
     how=spoilers, weighted=st.booleans(), seed=st.integers(0, 2**16),
 )  # fmt: skip
 def test_the_objective_of_shared_shapes_never_falls(cell, case, n, d, K, how, weighted, seed):
+    check_monotone(cell, case, n, d, K, how, weighted, False, seed)
+
+
+@pytest.mark.parametrize("cell", [EM, MAPEM, ICM, ClassificationEM])
+@settings(max_examples=80)
+@given(
+    case=st.sampled_from(POINT_CASES), n=st.integers(2, 60), d=st.integers(1, 4), K=st.integers(1, 5),
+    how=spoilers, weighted=st.booleans(), seed=st.integers(0, 2**16),
+)  # fmt: skip
+def test_the_objective_of_points_never_falls(cell, case, n, d, K, how, weighted, seed):
     check_monotone(cell, case, n, d, K, how, weighted, False, seed)
 
 

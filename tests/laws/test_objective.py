@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from families_under_test import CASES, DIRICHLET, LOG_2PI, Problem, groups, law, outcomes
+from families_under_test import CASES, DIRICHLET, LOG_2PI, POINT_CASES, Problem, groups, law, outcomes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as sps
@@ -273,7 +273,7 @@ def log_priors(p, mixture, alpha):
     if hasattr(mixture, "rates_"):
         a, b = (h["n"], h["total"]) if p.case.name.startswith("toy") else (h["total"], h["n"])
         return total + sps.gamma.logpdf(mixture.rates_, a, scale=1.0 / b).sum()
-    if p.case.name in DIRICHLET:
+    if p.case.name in DIRICHLET or p.case in POINT_CASES:
         return total + p.case.log_prior(p.prior, mixture._theta)
     d, covariances = p.X.shape[1], mixture.covariances_
     m0 = family.summary_.to_user(h["mean"])
