@@ -46,6 +46,7 @@ PLANTED = {
         {"probabilities": GROUPS / GROUPS.sum(axis=1, keepdims=True)},
     ),
     "Poisson": lambda family: (family, {"rates": 40.0 * GROUPS}),
+    "VonMisesFisher": lambda family: (family, {"means": np.eye(4)[:3], "concentrations": np.full(3, 30.0)}),
 }
 FAMILIES = dict(public_families())
 PAIRS = [(cls, name) for name, family in FAMILIES.items() for cls in MIXTURES if takes(make(cls), family)]
