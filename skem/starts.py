@@ -13,6 +13,7 @@ from skem._compat import check_numbers
 from skem._kernels.nearest import assign_nearest
 from skem._kernels.seeding import kmeans_plusplus
 from skem.engine import BLOCK
+from skem.memory import recall
 from skem.summary import CanonicalRows, subsample
 from skem.weights import safe_log
 
@@ -137,11 +138,23 @@ def seed_labels(source, n_components, init, rng, rows=None):
     -------
     labels : int32 ndarray of shape (n,)
     """
-    rows, Z, unit = StandardRows.of(source, rows)
-    centers = find_centers(Z, rows.weight, n_components, init, rng)
     summary = source.family.summary_
+
+    def seeds():
+        chosen, Z, unit = StandardRows.of(source, rows)
+        return find_centers(Z, chosen.weight, n_components, init, rng), unit
+
+    def labels_and_state():
+        centers, unit = seeds()
+        labels = lloyd(source.X, None, centers, summary.origin, summary.scale * unit, 0)[1]
+        return labels, rng.bit_generator.state
+
     if not source.family.has("coordinates"):
-        return lloyd(source.X, None, centers, summary.origin, summary.scale * unit, 0)[1]
+        # the same for every family that sees the rows in these units
+        about, state = (source.X, source.weight, source.index, summary, rows), repr(rng.bit_generator.state)
+        labels, rng.bit_generator.state = recall(labels_and_state, about, (n_components, init, state))
+        return labels.copy()
+    centers, unit = seeds()
     labels = np.empty(len(source.X), dtype=np.int32)
     for first in range(0, len(labels), BLOCK):
         block = slice(first, first + BLOCK)

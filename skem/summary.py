@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skem._kernels.seeding import column_moments, column_range, row_hash
+from skem.memory import recall
 
 # Rows beyond this many robust standard deviations count as lying there when the data's mean and variance are
 # taken, so that one wild row blurs neither priors nor constraints.
@@ -291,6 +292,12 @@ def summarize(X, sample_weight, equivariance, rows=None):
     ValueError
         If a column's variance would overflow, or an entry lies so far out that its square would in any unit.
     """
+    # columns of their own units are seen alike, whatever else a family is closed under
+    units = equivariance if equivariance in ("scalar", None) else "columns"
+    return recall(lambda: _summarize(X, sample_weight, units, rows), (X, sample_weight, rows), units)
+
+
+def _summarize(X, sample_weight, equivariance, rows):
     d = X.shape[1]
     origin, scale = np.zeros(d), np.ones(d)
     low, high = column_range(X, sample_weight)

@@ -32,6 +32,7 @@ cdef enum:
     VVE
     WARM_ROUNDS = 10           # from covariances of an update before
     COLD_ROUNDS = 500          # without any
+    TRIAL_ROUNDS = 8           # from each of several axes, of which the best go on
     ROUND_FLOPS = 200_000_000  # of all rounds, which nobody can interrupt
 
 CODES = {"VEI": VEI, "EVI": EVI, "EVV": EVV, "VEE": VEE, "EEV": EEV, "VEV": VEV, "EVE": EVE, "VVE": VVE}
@@ -278,7 +279,7 @@ cdef bint _common_axes(
     double *scratch,           # of `_scratch_size`
     double *covariance,        # OUT (K, d, d)
 ) noexcept nogil:
-    cdef int k, i, j
+    cdef int k, i, j, n_trial = n_rounds if factor != NULL else min(n_rounds, TRIAL_ROUNDS)
     cdef size_t e, size = <size_t> d * d
     cdef double value, best, share
     cdef double *turned = scratch
@@ -308,17 +309,17 @@ cdef bint _common_axes(
             pooled[k * d + i] = pooled[i * d + k]
     if not eigen(d, pooled, values, axes, work):
         return False
-    best = _align(model, K, d, n_k, scatter, n_rounds, axes, turned, variance, work)
+    best = _align(model, K, d, n_k, scatter, n_trial, axes, turned, variance, work)
     for k in range(0 if factor != NULL else K):
         # nothing is known of the axes yet: those of each component are tried, too
         if not eigen(d, scatter + k * size, values, found, work):
             continue
-        value = _align(model, K, d, n_k, scatter, n_rounds, found, turned, variance, work)
+        value = _align(model, K, d, n_k, scatter, n_trial, found, turned, variance, work)
         if fabs(value) < 1e300 and not value >= best - 1e-12 * fabs(best):
             best = value
             memcpy(axes, found, size * sizeof(double))
     if factor == NULL:
-        best = _align(model, K, d, n_k, scatter, 1, axes, turned, variance, work)
+        best = _align(model, K, d, n_k, scatter, n_rounds, axes, turned, variance, work)
     if not fabs(best) < 1e300:
         return False
     for k in range(K):

@@ -9,6 +9,7 @@ from skem._compat import single_blas_thread
 from skem.estimators.base import BaseMixture
 from skem.exceptions import silent_warnings
 from skem.inference.base import Model
+from skem.memory import remembering
 from skem.portfolio import StartRecord
 from skem.selection.criteria import CRITERIA, is_above, is_degenerate, measure
 from skem.selection.neighbors import Neighbors
@@ -151,7 +152,8 @@ def fit_chain(chain, criterion, X, sample_weight, fold=None, verbose=0):
     rows, judges = _rows(X, sample_weight, train), _rows(X, sample_weight, test)
     outcomes: list[Outcome] = []
     position, best = -1, None
-    with silent_warnings(), single_blas_thread():  # what warnings would say is in the table
+    # what warnings would say is in the table
+    with silent_warnings(), single_blas_thread(), remembering(len(X)):
         for n_components, (fit, error) in zip(chain.n_components, fit_all(chain, *rows), strict=True):
             outcome = Outcome(np.nan, {}, error) if fit is None else judge(fit, criterion, rows, judges)
             # one fit of a chain is kept, and a degenerate one only as long as there is none other

@@ -35,6 +35,7 @@ from skem.estimators.pickling import PickleMixin
 from skem.estimators.prediction import PredictionMixin
 from skem.exceptions import DegenerateComponentWarning, silent_warnings, warn
 from skem.families import Family
+from skem.memory import remembering
 from skem.selection.candidates import make_chains, numbers_of_components, several
 from skem.selection.chains import fit_all, fit_chain
 from skem.selection.criteria import CRITERIA, check_criterion, choose, is_degenerate
@@ -278,11 +279,12 @@ class MixtureSelection(
         if self.criterion == "held_out":
             folds = make_folds(self.cv, X, y, weight, np.random.default_rng(seed))
             fold_weights = np.array([len(test) if weight is None else weight[test].sum() for _, test in folds])
-        done = Parallel(n_jobs=self.n_jobs)(
-            delayed(fit_chain)(chain, self.criterion, X, weight, fold, self.verbose)
-            for chain in chains
-            for fold in folds
-        )
+        with remembering(len(X)):
+            done = Parallel(n_jobs=self.n_jobs)(
+                delayed(fit_chain)(chain, self.criterion, X, weight, fold, self.verbose)
+                for chain in chains
+                for fold in folds
+            )
         fitted = [done[i : i + len(folds)] for i in range(0, len(done), len(folds))]
         self._publish(X, weight, chains, fitted, make_table(chains, fitted, fold_weights))
 
