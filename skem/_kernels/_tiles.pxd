@@ -9,6 +9,8 @@ cdef extern from "dispatch.h" nogil:
         MAP_NORM
         MAP_PAIRS
         MAP_ONE_HOT
+        MAP_LOG
+        MAP_LOG_BOTH
 
     ctypedef struct tile_set:
         int width

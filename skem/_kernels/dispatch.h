@@ -9,7 +9,7 @@
 
 #include "tickets.h"
 
-enum { MAP_IDENTITY, MAP_SQUARES, MAP_NORM, MAP_PAIRS, MAP_ONE_HOT };
+enum { MAP_IDENTITY, MAP_SQUARES, MAP_NORM, MAP_PAIRS, MAP_ONE_HOT, MAP_LOG, MAP_LOG_BOTH };
 
 typedef struct {
     int width;

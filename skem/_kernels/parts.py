@@ -10,8 +10,9 @@ class Linear(NamedTuple):
 
     Attributes
     ----------
-    feature_map : {"x", "x_squares", "x_norm", "x_pairs", "one_hot"}
-        [x], [x, x^2], [x, |x|^2], [x, x_i x_j for j <= i], or n_codes zeros but for a one at each place that x names.
+    feature_map : {"x", "x_squares", "x_norm", "x_pairs", "x_log", "log_both", "one_hot"}
+        [x], [x, x^2], [x, |x|^2], [x, x_i x_j for j <= i], [x, log x], [log x, log(1 - x)], or n_codes zeros but for a
+        one at each place that x names. The logarithm of 0 is finite, below that of any other number.
     weights : ndarray of shape (n_components, n_features_of_T)
     offset : ndarray of shape (n_components,)
         Weights and offsets may be left out where the part only collects.
@@ -51,5 +52,8 @@ class Centred(NamedTuple):
 
 def n_linear_features(part, d):
     """Length of T for the d columns of a `Linear` part."""
-    lengths = {"x": d, "x_squares": 2 * d, "x_norm": d + 1, "x_pairs": d + d * (d + 1) // 2, "one_hot": part.n_codes}
+    lengths = {
+        "x": d, "x_squares": 2 * d, "x_norm": d + 1, "x_pairs": d + d * (d + 1) // 2, "x_log": 2 * d,
+        "log_both": 2 * d, "one_hot": part.n_codes,
+    }  # fmt: skip
     return lengths[part.feature_map]

@@ -30,7 +30,7 @@ has_openmp = bool(SKEM_OPENMP)
 ASSIGNMENTS = {"soft": SOFT, "hard": HARD, "draw": DRAW, "given": HARD}
 FEATURE_MAPS = {
     "x": tl.MAP_IDENTITY, "x_squares": tl.MAP_SQUARES, "x_norm": tl.MAP_NORM, "x_pairs": tl.MAP_PAIRS,
-    "one_hot": tl.MAP_ONE_HOT,
+    "one_hot": tl.MAP_ONE_HOT, "x_log": tl.MAP_LOG, "log_both": tl.MAP_LOG_BOTH,
 }
 
 _thread_cap = 0

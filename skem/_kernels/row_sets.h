@@ -2,6 +2,8 @@
 #ifndef SKEM_ROW_SETS_H
 #define SKEM_ROW_SETS_H
 
+#include <math.h>
+
 #include "dispatch.h"
 
 typedef struct {

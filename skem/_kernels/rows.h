@@ -166,9 +166,15 @@ static void T(row_features)(int map, const double *x, int d, int m, double *t)
         for (int j = 0; j < d; j++) t[x[j] > 0 ? (x[j] < m ? (int)x[j] : m - 1) : 0] = 1.0;
         return;
     }
+    if (map == MAP_LOG_BOTH) {
+        for (int j = 0; j < d; j++) t[j] = log(x[j] > 0 ? x[j] : 0x1p-1074), t[d + j] = log1p(-x[j]);
+        return;
+    }
     memcpy(t, x, d * sizeof(double));
     t += d;
-    if (map == MAP_SQUARES)
+    if (map == MAP_LOG)
+        for (int j = 0; j < d; j++) t[j] = log(x[j] > 0 ? x[j] : 0x1p-1074);
+    else if (map == MAP_SQUARES)
         for (int j = 0; j < d; j++) t[j] = x[j] * x[j];
     else if (map == MAP_NORM) {
         for (int j = 0; j < d; j++) norm += x[j] * x[j];

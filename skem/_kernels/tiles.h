@@ -81,7 +81,7 @@ static ALWAYS_INLINE void T(exp)(V *a)
 #endif
 }
 
-/* log(x) for normal x >= 1 (a sum of exponentials whose largest term is 1): exponent and mantissa, then
+/* log(x) for normal x > 0 (a sum of exponentials whose largest term is 1, say): exponent and mantissa, then
  * 2 atanh((m - 1) / (m + 1)) as a series in its square; at most 2 ulp off. */
 static ALWAYS_INLINE V T(log)(V x)
 {
@@ -110,6 +110,13 @@ static ALWAYS_INLINE V T(log)(V x)
     p = p * s + 2.0 / 3;
     p = p * s * t + 2.0 * t;
     return e * 1.90821492927058770002e-10 + p + e * 6.93147180369123816490e-01;
+}
+
+/* log(x) for x >= 0: subnormal numbers are made normal first, and 0 counts as a number below them all. */
+static ALWAYS_INLINE V T(log_any)(V x)
+{
+    V small = SELECT(x < 0x1p-1022, ZERO + 1.0, ZERO);
+    return T(log)(SELECT(small > 0.0, x * 0x1p54, x)) - small * 37.42994775023704814;
 }
 
 static ALWAYS_INLINE double T(lane_sum)(const double *p)
@@ -474,8 +481,19 @@ static void T(wide_sums)(const double *x, int rows, const int *members, int coun
 static void T(features)(int map, const double *X, int d, double *F, int B)
 {
     size_t area = (size_t)d * B;
+    if (map == MAP_LOG_BOTH) {
+        for (size_t b = 0; b < area; b += W) {
+            /* what rounding took from 1 - x goes back in */
+            V x = CAT(X + b), rest = 1.0 - x;
+            AT(F + b) = T(log_any)(x);
+            AT(F + area + b) = T(log)(rest) - ((rest - 1.0) + x) / rest;
+        }
+        return;
+    }
     memcpy(F, X, area * sizeof(double));
-    if (map == MAP_SQUARES)
+    if (map == MAP_LOG)
+        for (size_t b = 0; b < area; b += W) AT(F + area + b) = T(log_any)(CAT(X + b));
+    else if (map == MAP_SQUARES)
         for (size_t b = 0; b < area; b += W) AT(F + area + b) = CAT(X + b) * CAT(X + b);
     else if (map == MAP_NORM)
         for (int b = 0; b < B; b += W) {

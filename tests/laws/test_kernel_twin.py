@@ -25,6 +25,8 @@ def features(name, x):
         "x_squares": lambda: np.hstack([x, x**2]),
         "x_norm": lambda: np.hstack([x, (x**2).sum(axis=1, keepdims=True)]),
         "x_pairs": lambda: np.hstack([x, x[:, rows] * x[:, columns]]),
+        "x_log": lambda: np.hstack([x, np.log(x)]),
+        "log_both": lambda: np.hstack([np.log(x), np.log1p(-x)]),
     }[name]()
 
 
@@ -99,7 +101,7 @@ def make_part(kind, K, d, rng):
     if kind in ("full", "tied"):
         factor = np.tril(rng.normal(size=(1 if kind == "tied" else K, d, d))) + 2.0 * np.eye(d)
         return Centred("full", mean, factor, np.zeros(K))
-    m = features(kind, np.zeros((1, d))).shape[1]
+    m = features(kind, np.full((1, d), 0.5)).shape[1]
     return Linear(kind, rng.normal(size=(K, m)) / m, np.zeros(K))
 
 
@@ -108,10 +110,14 @@ def make(kind, n, d, K, assign, seed=0, weighted=True, dtype=np.float64):
     part = make_part(kind, K, d, rng)
     weight = rng.choice([0.0, 1.0, 2.0, 3.0] if assign == "draw" else [0.0, 0.5, 1.0, 2.5], size=n)
     counts = (weight if weighted else np.ones(n)).astype(int)
+    X, origin, scale = rng.normal(size=(n, d)) * 2.0 + 1.0, rng.normal(size=d), 2.0 ** rng.integers(-2, 3, size=d)
+    if kind in LOGS:
+        # rows that come to lie within (0, 1)
+        X = origin + scale * rng.uniform(1e-3, 0.999, size=(n, d))
     return {
-        "X": (rng.normal(size=(n, d)) * 2.0 + 1.0).astype(dtype),
-        "origin": rng.normal(size=d),
-        "scale": 2.0 ** rng.integers(-2, 3, size=d),
+        "X": X.astype(dtype),
+        "origin": origin,
+        "scale": scale,
         "K": K,
         "log_weights": rng.normal(size=K),
         "scorers": [(part, 0, d)],
@@ -156,7 +162,8 @@ def assert_twins(p, rtol=1e-11, got=None):
             np.testing.assert_allclose(mine[name], value, rtol=rtol, atol=atol, err_msg=name)
 
 
-PARTS = ["x", "x_squares", "x_norm", "x_pairs", "full", "tied", "diag"]
+PARTS = ["x", "x_squares", "x_norm", "x_pairs", "x_log", "log_both", "full", "tied", "diag"]
+LOGS = ("x_log", "log_both")
 ASSIGN = ["soft", "hard", "draw"]
 
 
@@ -282,6 +289,28 @@ def test_the_number_of_threads_leaves_the_bits_alone(kind, n_threads):
     for a, b in zip(one["sums"], many["sums"], strict=True):
         for name, value in a.items():
             assert value.tobytes() == b[name].tobytes()
+
+
+def test_logarithms_keep_their_digits():
+    # of numbers of any size, of 1 - x next to both ends, and of zero something finite below all others
+    x = np.concatenate([np.geomspace(1e-323, 1e308, 4001), 1.0 + np.linspace(-1e-6, 1e-6, 501), [0.5, 1.0]])[:, None]
+    got = feature_of("x_log", x)
+    np.testing.assert_array_equal(got[:, 0], x[:, 0])
+    np.testing.assert_allclose(got[:, 1], np.log(x[:, 0]), rtol=4 * EPS, atol=0)
+    x = np.concatenate([np.geomspace(1e-320, 0.5, 2001), 1.0 - np.geomspace(EPS, 0.5, 2001)])[:, None]
+    got = feature_of("log_both", x)
+    np.testing.assert_allclose(got[:, 0], np.log(x[:, 0]), rtol=4 * EPS, atol=0)
+    np.testing.assert_allclose(got[:, 1], np.log1p(-x[:, 0]), rtol=4 * EPS, atol=1e-323)
+    assert -750.0 < feature_of("x_log", np.zeros((5, 1)))[0, 1] < np.log(5e-324)
+
+
+def feature_of(kind, x):
+    """Compiled features of rows of one column, read as scores of a component each."""
+    m = features(kind, np.full((1, 1), 0.5)).shape[1]
+    scores = np.empty((len(x), m))
+    part = Linear(kind, np.eye(m), np.zeros(m))
+    run_pass(x, np.zeros(1), np.ones(1), m, np.zeros(m), [(part, 0, 1)], [], scores=scores)
+    return scores
 
 
 def test_bad_shapes_are_refused():
