@@ -39,9 +39,6 @@ SAME = 1e-6
 # Where so many starts have come to the best end, runs that are more nats a row behind it leave the race: on groups that
 # are far apart they would climb for long, and in vain.
 AGREED, BEHIND = 2, 0.05
-# Nats that a row of a flat component can gain in each column before the constraint stops it: half the log of the
-# inverse of `skem.families.covariance.common.EIGENVALUE_FLOOR`.
-SPIKE = 10.4
 # What the tolerance of the best of several fits is multiplied with to go on.
 POLISH = 0.01
 
@@ -69,14 +66,14 @@ class Entry(NamedTuple):
 
 def _spike(model, n_k, bad):
     """Most that the rows of degenerate components can owe to the constraint."""
-    return SPIKE * model.family.summary_.n_features * float(n_k[bad].sum())
+    return model.family.spike * model.family.summary_.n_features * float(n_k[bad].sum())
 
 
 def merit(algorithm, model, fit):
     """Objective of a run, less what its degenerate components may owe to the constraint alone.
 
     Maximum likelihood grows without bound where a component sits on flat data: a spike is no result. Components that
-    are flat, or hold no more rows than the family needs, count as such: each of their rows costs `SPIKE` nats a
+    are flat, or hold no more rows than the family needs, count as such: each of their rows costs `Family.spike` nats a
     column, the most that it can have gained. So a run with a spike is preferred only where it explains the other
     rows better, as it does where the spike is a row far out.
 

@@ -31,10 +31,11 @@ class Summary(NamedTuple):
     origin, scale : ndarray of shape (n_features,)
         Internal coordinates are (x - origin) / scale; the scale is a power of two.
     mean, variance : ndarray of shape (n_features,)
-        Winsorised moments in internal coordinates; the variance is positive even for a constant column.
+        Moments in internal coordinates, winsorised where the family knows a centre; the variance is positive even for a
+        constant column.
     covariance : ndarray of shape (n_features, n_features) or None
         Winsorised covariance in internal coordinates, divisor one less than the weight; None for a family of fixed
-        units, which may have more columns than fit in a square.
+        units or zero, which may have more columns than fit in a square.
     constant : bool ndarray of shape (n_features,)
         Columns that never change.
     n_distinct : int
@@ -277,9 +278,10 @@ def summarize(X, sample_weight, equivariance, rows=None):
     ----------
     X : ndarray of shape (n, d), float32 or float64
     sample_weight : ndarray of shape (n,) or None
-    equivariance : {"affine", "columns", "scalar"} or None
-        Changes of units that the family is closed under: a scale a column, one for all, or none at all
-        (then origin 0 and scale 1).
+    equivariance : {"affine", "columns", "scalar", "scale"} or None
+        Changes of units that the family is closed under: an origin and a scale a column ("affine": mixtures of columns,
+        too), one scale for all ("scalar"), a scale a column where zero stays zero and nothing is negative ("scale",
+        origin 0), or none at all (then origin 0 and scale 1).
     rows : CanonicalRows, default=None
         Of X, where not a bit may depend on how rows were given: the order in which moments are summed.
 
@@ -293,7 +295,7 @@ def summarize(X, sample_weight, equivariance, rows=None):
         If a column's variance would overflow, or an entry lies so far out that its square would in any unit.
     """
     # columns of their own units are seen alike, whatever else a family is closed under
-    units = equivariance if equivariance in ("scalar", None) else "columns"
+    units = "columns" if equivariance == "affine" else equivariance
     return recall(lambda: _summarize(X, sample_weight, units, rows), (X, sample_weight, rows), units)
 
 
@@ -312,6 +314,10 @@ def _summarize(X, sample_weight, equivariance, rows):
         for j in range(d):
             # side by side in memory: several times faster than along the first axis
             values = np.ascontiguousarray(sample[:, j])
+            if equivariance == "scale":
+                # the size of what is not zero; a spread says little of columns that are far from symmetric
+                width[j] = _width(values, weight)
+                continue
             origin[j] = _weighted_median(values, weight)
             width[j] = _width(np.abs(values - origin[j]), weight)
         if equivariance == "scalar":
@@ -326,13 +332,17 @@ def _summarize(X, sample_weight, equivariance, rows):
     if not (farthest < FARTHEST).all():
         column = int(np.argmax(farthest))
         distance = np.abs(X[:, column] - origin[column])
+        centre = "zero" if equivariance == "scale" else "median"
         row = int(np.argmax(distance if sample_weight is None else np.where(sample_weight > 0, distance, 0.0)))
         raise ValueError(
             f"X[{row}, {column}] = {X[row, column]:.3g} lies {farthest[column]:.3g} standard deviations from the "
-            f"median of column {column}; drop the row or transform the column"
+            f"{centre} of column {column}; drop the row or transform the column"
         )
     weight, index = (sample_weight, None) if rows is None else (rows.weight, rows.index)
-    total, mean, square = column_moments(X, origin, 1.0 / scale, weight, WINSOR if equivariance else np.inf, index)
+    located = equivariance not in (None, "scale")
+    # long tails to one side are nothing wild
+    clip = WINSOR if located else np.inf
+    total, mean, square = column_moments(X, origin, 1.0 / scale, weight, clip, index)
     variance = square - mean**2
     known = (variance > 1e-13 * square) & ~constant
     # a constant column has no spread of its own: its magnitude stands in, or the other columns where all have one
@@ -340,7 +350,7 @@ def _summarize(X, sample_weight, equivariance, rows):
     stand_in = variance[known].mean() if equivariance == "scalar" and known.any() else 1.0
     variance = np.where(known, variance, stand_in)
     covariance = None
-    if equivariance is not None:
+    if located:
         # in place, for in wide data the sample is the largest thing that a fit holds
         sample -= origin
         sample /= scale

@@ -40,7 +40,13 @@ PLANTED = {
         families.Categorical(categories=2),
         {"probabilities": np.stack([1.0 - ONES, ONES], axis=2).reshape(3, -1)},
     ),
+    "Exponential": lambda family: (family, {"rates": 10.0 ** np.tile(GROUPS, 5)}),
+    "Gamma": lambda family: (family, {"shapes": 3.0 + 5.0 * np.tile(GROUPS, 2), "rates": 30.0 ** np.tile(GROUPS, 2)}),
     "Gaussian": lambda family: (family, gaussian(family.covariance_type)),
+    "LogNormal": lambda family: (
+        family,
+        {name: value * (0.1 if name == "means" else 0.01) for name, value in gaussian(family.covariance_type).items()},
+    ),
     "Multinomial": lambda family: (
         families.Multinomial(n_trials=40),
         {"probabilities": GROUPS / GROUPS.sum(axis=1, keepdims=True)},
@@ -48,6 +54,8 @@ PLANTED = {
     "Poisson": lambda family: (family, {"rates": 40.0 * GROUPS}),
     "VonMisesFisher": lambda family: (family, {"means": np.eye(4)[:3], "concentrations": np.full(3, 30.0)}),
 }
+#: how far moments of so few rows may be off, in standard deviations, where tails are long
+SLACK = {"Exponential": 0.35}
 FAMILIES = dict(public_families())
 PAIRS = [(cls, name) for name, family in FAMILIES.items() for cls in MIXTURES if takes(make(cls), family)]
 
@@ -72,5 +80,6 @@ def test_planted_groups_are_found(cls, name):
     assert adjusted_rand_score(labels, truth.predict(rows)) > 0.95
     # what the mixture draws has the moments of what it was fitted to
     spread = X.std(axis=0)
-    assert (np.abs(rows.mean(axis=0) - X.mean(axis=0)) <= 0.15 * spread).all()
-    assert (np.abs(rows.std(axis=0) - spread) <= 0.15 * spread).all()
+    slack = SLACK.get(type(family).__name__, 0.15) * spread
+    assert (np.abs(rows.mean(axis=0) - X.mean(axis=0)) <= slack).all()
+    assert (np.abs(rows.std(axis=0) - spread) <= slack).all()

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from families_under_test import CASES, POINT_CASES, SHAPED_CASES
+from families_under_test import CASES, FREE_CASES, POINT_CASES, SHAPED_CASES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from public_estimators import takes
@@ -34,7 +34,7 @@ ESTIMATORS = sorted(
     key=lambda cls: cls.__name__,
 )
 MIXTURES = [cls for cls in ESTIMATORS if "family" in inspect.signature(cls).parameters]
-FAMILIES = {case.name: case for case in CASES + SHAPED_CASES + POINT_CASES}
+FAMILIES = {case.name: case for case in CASES + SHAPED_CASES + POINT_CASES + FREE_CASES}
 
 
 PAIRS = [(cls, family) for family in FAMILIES for cls in MIXTURES if takes(cls(), FAMILIES[family].family)]

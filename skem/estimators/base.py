@@ -46,6 +46,10 @@ from skem.weights import LOG_ZERO
 
 # From so many rows for each distinct one, soft runs work on distinct rows with their weights.
 JOINED = 4
+
+# Domains of families without negative numbers.
+POSITIVE = ("counts", "numbers from 0 up", "positive numbers", "numbers within 0 and 1")
+
 # The parameter of those estimators that can hold rows to a few components each.
 N_ACTIVE: dict[str, Any] = {"n_active": [Interval(numbers.Integral, 1, None, closed="left"), None]}
 
@@ -138,7 +142,7 @@ class BaseMixture(
         domain, encodes = getattr(self.family, "domain", "real"), getattr(self.family, "encodes", False)
         tags.transformer_tags.preserves_dtype = ["float64"] if encodes else ["float64", "float32"]
         tags.input_tags.string = encodes
-        tags.input_tags.positive_only = domain == "counts"
+        tags.input_tags.positive_only = domain in POSITIVE
         # whole numbers, for those who make data up by the tags
         tags.input_tags.categorical = domain in ("counts", "levels")
         tags.input_tags.sparse = False
@@ -160,7 +164,7 @@ class BaseMixture(
             # names and number of the columns are those of X, all else is the family's to say
             validate_columns(self, X, reset=reset)
             return check_array(family.encode(X), ensure_min_samples=2 if reset else 1)
-        return validate_rows(self, X, reset=reset, ensure_min_samples=2 if reset else 1)
+        return family.encode(validate_rows(self, X, reset=reset, ensure_min_samples=2 if reset else 1))
 
     def _validate_parameters(self):
         """Check the estimator's parameters and its family's, each by name."""

@@ -234,7 +234,7 @@ class DensityFeaturesMixin:
         if hasattr(alone, "feature_names_in_"):
             del alone.feature_names_in_
         log_weights = alone.predict_log_proba(rows)
-        theta, internal = self._plug_in()[1], alone.family_.summary_.to_internal(rows)
+        theta, internal = self._plug_in()[1], alone.family_.summary_.to_internal(alone.family_.encode(rows))
         mixtures = [
             self._restricted(rest, own, self.family_.conditional(theta, given, rest, row))
             for own, row in zip(log_weights, internal, strict=True)

@@ -23,12 +23,14 @@ LOOK = 200
 class DrawnIn:
     """Rows of a query so far out that their squares overflow, and by how much each is drawn in.
 
-    Out there the quadratic term decides alone, so the direction from the origin is all that labels need.
+    Out there the term of the highest power decides alone, so the direction from the origin is all that labels need.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
     summary : Summary
+    power : int, default=2
+        Of the distance, by which the log density falls off.
 
     Attributes
     ----------
@@ -37,8 +39,8 @@ class DrawnIn:
         Rows are drawn in by the factor 2 ** halvings.
     """
 
-    def __init__(self, X, summary):
-        self.origin = summary.origin
+    def __init__(self, X, summary, power=2):
+        self.origin, self.power = summary.origin, power
         low, high = column_range(X, None)
         # nearly always all columns are near by the units of the smallest, as plain numbers tell soonest
         farthest = max(high.tolist() + (-low).tolist()) + max(map(abs, self.origin.tolist()))
@@ -62,10 +64,10 @@ class DrawnIn:
         return self.origin + np.ldexp(self.half, 1 - extra - self.halvings[:, None])
 
     def stretch(self, value):
-        """Return quadratic terms (m,) or (m, K) of the far rows at their true distance, the lowest float at least."""
+        """Return such terms (m,) or (m, K) of the far rows at their true distance, the lowest float at least."""
         halvings = self.halvings.reshape((-1,) + (1,) * (value.ndim - 1))
         with np.errstate(over="ignore"):
-            return np.maximum(np.ldexp(value, 2 * halvings), -np.finfo(np.float64).max)
+            return np.maximum(np.ldexp(value, self.power * halvings), -np.finfo(np.float64).max)
 
 
 def bounded_source(X, family):
@@ -84,7 +86,9 @@ def bounded_source(X, family):
     drawn : DrawnIn or None
         None where no row is too far out.
     """
-    drawn = None if family.equivariance is None else DrawnIn(X, family.summary_)
+    drawn = None
+    if family.equivariance is not None:
+        drawn = DrawnIn(X, family.summary_, 1 if family.equivariance == "scale" else 2)
     if drawn is None or not len(drawn.rows):
         return Source(X, None, family), None
     X = X.copy()

@@ -3,9 +3,23 @@
 from skem.families.base import Family
 from skem.families.bernoulli import Bernoulli
 from skem.families.categorical import Categorical
+from skem.families.exponential import Exponential
+from skem.families.gamma import Gamma
 from skem.families.gaussian import Gaussian
+from skem.families.log_normal import LogNormal
 from skem.families.multinomial import Multinomial
 from skem.families.poisson import Poisson
 from skem.families.von_mises_fisher import VonMisesFisher
 
-__all__ = ["Bernoulli", "Categorical", "Family", "Gaussian", "Multinomial", "Poisson", "VonMisesFisher"]
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "Exponential",
+    "Family",
+    "Gamma",
+    "Gaussian",
+    "LogNormal",
+    "Multinomial",
+    "Poisson",
+    "VonMisesFisher",
+]

@@ -58,7 +58,7 @@ class Family(BaseEstimator):
 
     #: of the data, on a bound clone
     summary_: Any
-    #: changes of units the family is closed under: "affine", "columns", "scalar" or None
+    #: changes of units the family is closed under: "affine", "columns", "scalar", "scale" or None, see `summarize`
     equivariance: str | None = None
     #: T(x), see `skem._kernels.parts.Linear`
     feature_map = "x"
@@ -82,7 +82,7 @@ class Family(BaseEstimator):
 
     #: share of all rows' statistics that each component of a soft run has at its start, see `skem.starts`
     start_share = 0.0
-    #: whether X may be columns of anything, which `encode` makes numbers of
+    #: whether X may be columns of anything, which `encode` makes numbers of; else it is numbers before
     encodes = False
 
     # -- data side -------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ class Family(BaseEstimator):
         return self
 
     def encode(self, X):
-        """Return the raw rows of a family that `encodes` as numbers.
+        """Return the rows as all other verbs see them; as they are, as a rule.
 
         Parameters
         ----------
@@ -230,6 +230,10 @@ class Family(BaseEstimator):
             From 0 to n_left - 1, numbered by their first groups.
         """
         return merge_groups(self, stats, n_left)
+
+    #: nats that a row of such a component can gain in each column before a constraint stops it; as of `Gaussian`, half
+    #: the log of the inverse of `skem.families.covariance.common.EIGENVALUE_FLOOR`
+    spike = 10.4
 
     #: the public parameter of shape (n_components, n_features), as `parameters` takes it
     location: str | None = None

@@ -46,6 +46,12 @@ def log_coefficient(name, Z):
 SHARED = ("tied", "EEI", "EII")  # one covariance for all components
 MATRICES = ("full", "tied", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
 COLUMNS = ("diag", "EEI", "VEI", "EVI")
+WAITING = ("toy", "toy_by_density", "exponential")  # exponential, as they are or squared
+
+
+def waited(name, Z):
+    """What is exponential, and the log base measure of each row."""
+    return (Z, np.zeros(len(Z))) if name == "exponential" else (Z**2, np.log(2.0 * Z).sum(axis=1))
 
 
 def log_scatter_evidence(name, h, n, grown):
@@ -78,10 +84,10 @@ def log_marginal(name, h, Z, resp):
             total += (gammaln(a) - gammaln(a0)).sum()
             total -= (gammaln(a.sum(axis=1)) - gammaln(a0.sum(axis=1))).sum()
             total += w @ log_coefficient(name, Z)
-        elif name.startswith("toy"):
-            a, b = h["n"] + w.sum(), h["total"] + w @ Z**2
-            total += (h["n"] * np.log(h["total"]) - gammaln(h["n"]) + gammaln(a) - a * np.log(b)).sum()
-            total += w @ np.log(2.0 * Z).sum(axis=1)
+        elif name in WAITING:
+            seen, base = waited(name, Z)
+            a, b = h["n"] + w.sum(), h["total"] + w @ seen
+            total += (h["n"] * np.log(h["total"]) - gammaln(h["n"]) + gammaln(a) - a * np.log(b)).sum() + w @ base
         else:
             n, kappa, _, grown = posterior_sums(h, Z, w)
             total += 0.5 * d * np.log(h["kappa"] / kappa) - 0.5 * n * d * LOG_2PI
@@ -112,9 +118,10 @@ def expected_scores(name, h, Z, resp):
             expected = digamma(a) - digamma(a.sum(axis=1, keepdims=True))
             columns.append((seen * expected).sum(axis=(1, 2)) + log_coefficient(name, Z))
             continue
-        if name.startswith("toy"):
-            a, b = h["n"] + w.sum(), h["total"] + w @ Z**2
-            columns.append((digamma(a) - np.log(b)).sum() - Z**2 @ (a / b) + np.log(2.0 * Z).sum(axis=1))
+        if name in WAITING:
+            seen, base = waited(name, Z)
+            a, b = h["n"] + w.sum(), h["total"] + w @ seen
+            columns.append((digamma(a) - np.log(b)).sum() - seen @ (a / b) + base)
             continue
         n, kappa, mean, grown = posterior_sums(h, Z, w)
         z = Z - mean
@@ -271,7 +278,7 @@ def log_priors(p, mixture, alpha):
     h = hyper(p)
     total = sps.dirichlet.logpdf(mixture.weights_ / mixture.weights_.sum(), np.full(len(mixture.weights_), alpha))
     if hasattr(mixture, "rates_"):
-        a, b = (h["n"], h["total"]) if p.case.name.startswith("toy") else (h["total"], h["n"])
+        a, b = (h["n"], h["total"] * s) if p.case.name in WAITING else (h["total"], h["n"])
         return total + sps.gamma.logpdf(mixture.rates_, a, scale=1.0 / b).sum()
     if p.case.name in DIRICHLET or p.case in POINT_CASES:
         return total + p.case.log_prior(p.prior, mixture._theta)
