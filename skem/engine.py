@@ -53,14 +53,17 @@ class Source:
     index : intp ndarray of shape (m,), default=None
         Rows of X to work on, in this order, without a copy of them; weights, labels and all else that comes by row
         are then of length m.
+    coding : Coding, default=None
+        The rows of X as bytes, for a family whose parts are linear in small whole numbers.
     """
 
     #: whether every pass scores all components, so that compiled iterations may take its place
     exact = True
 
-    def __init__(self, X, sample_weight, family, index=None):
+    def __init__(self, X, sample_weight, family, index=None, coding=None):
         self.X = X
         self.index = index
+        self.coding = coding
         self.weight = sample_weight
         self.family = family
         self._total_second = None
@@ -149,8 +152,14 @@ class Source:
             log_weights = log_weights + part.offset
         return Prepared(
             self.X, summary.origin, summary.scale, len(log_weights), log_weights, scorers,
-            [(collector, 0, d) for collector in collectors], index=self.index, **rows,
+            [(collector, 0, d) for collector in collectors], index=self.index, coding=self._coding_of(part, collectors),
+            **rows,
         )  # fmt: skip
+
+    def _coding_of(self, part, collectors):
+        """Rows as bytes, where they serve all parts of a pass."""
+        parts = collectors if part is None else [part, *collectors]
+        return self.coding if self.coding is not None and self.coding.serves(parts) else None
 
     def _pass(self, score, moved, n_k, sums, *, second):
         """What a pass brings back, from its flat sums and the shared second moments (or None)."""
@@ -347,6 +356,8 @@ class DistinctSource(Source):
         Bound to a summary of the data.
     index : intp ndarray of shape (m,)
         The rows, none of them twice.
+    coding : Coding, default=None
+        Of all rows of X.
     """
 
     @classmethod
@@ -356,7 +367,7 @@ class DistinctSource(Source):
         if isinstance(source, cls):
             return source, rows
         weight = None if (rows.weight == 1.0).all() else rows.weight
-        return cls(source.X, weight, source.family, rows.index), rows
+        return cls(source.X, weight, source.family, rows.index, source.coding), rows
 
     def evenly(self, most):
         """Positions of at most so many rows, by a stride: a fair sample of rows ordered by value, or by a hash."""
@@ -365,7 +376,7 @@ class DistinctSource(Source):
     def part(self, positions):
         """Some of the rows, by position."""
         weight = None if self.weight is None else self.weight[positions]
-        return DistinctSource(self.X, weight, self.family, self.index[positions])
+        return DistinctSource(self.X, weight, self.family, self.index[positions], self.coding)
 
     def coordinates(self):
         """Rows where distances mean something: internal coordinates, or the family's own where it has them."""

@@ -250,7 +250,7 @@ class Portfolio:
         # weights grow to those of all rows, so that a prior weighs as much against a subsample
         weight = rows.weight * (model.total_weight / rows.weight.sum())
         weight = None if (weight == 1.0).all() else weight
-        source = DistinctSource(source.X, weight, source.family, rows.index)
+        source = DistinctSource(source.X, weight, source.family, rows.index, source.coding)
         model = model._replace(log_base=source.log_base())
         starts = propose(source, Z, rows.weight, model.n_components, rng)
         runs = short_runs(algorithm.plain, model, source, self.begin, len(starts))

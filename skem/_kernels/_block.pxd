@@ -2,12 +2,12 @@
 
 from cython cimport floating
 from libc.math cimport fabs, fmax, sqrt
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint8_t
 from libc.string cimport memcpy, memset
 
 cimport skem._kernels._tiles as tl
 from skem._kernels._job cimport (
-    DIAG, DRAW, FULL, GATHER, HARD, LINEAR, SOFT, WIDE, Buffers, Collector, Features, Job, Scorer, lanes_of,
+    CODED, DIAG, DRAW, FULL, GATHER, HARD, LINEAR, SOFT, WIDE, Buffers, Collector, Features, Job, Scorer, lanes_of,
 )
 
 
@@ -212,6 +212,35 @@ cdef inline void collect_codes(
             table[<size_t> codes[n * d + j] * KW + k] += buf.w[n]
 
 
+cdef inline const uint8_t *coded_rows(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
+    """The bytes of a block, side by side; rows beyond `rows` are all zeros."""
+    cdef int n, size = job.coding.n_bytes
+    if rows == job.B and job.index == NULL:
+        return job.bytes + row * size
+    memset(buf.bytes, 0, job.B * <size_t> size)
+    for n in range(rows):
+        memcpy(buf.bytes + n * size, job.bytes + (row + n if job.index == NULL else job.index[row + n]) * size, size)
+    return buf.bytes
+
+
+cdef inline void collect_entries(
+    Job *job, Buffers *buf,
+    const uint8_t *bytes,      # IN  (B, n_bytes)
+    int rows,
+    double *tables,            # IN OUT
+) noexcept nogil:
+    cdef int n, g, k, W = job.tiles.width, size = job.coding.n_bytes
+    cdef double *own
+    if job.assign != HARD:
+        job.tiles.coded_sums(&job.coding, bytes, buf.s, job.K, tables, job.B)
+        return
+    for n in range(rows):
+        k = <int> buf.index[n]
+        own = tables + (<size_t> (k // W) * job.coding.n_entries * W + k % W)
+        for g in range(size):
+            own[(job.coding.first[g] + bytes[n * size + g]) * <size_t> W] += buf.w[n]
+
+
 cdef inline void collect(Job *job, Buffers *buf, Collector *c, int rows) noexcept nogil:
     cdef int B = job.B, W = job.tiles.width, K = job.K, k, j, t, count, padded
     cdef const double *x
@@ -278,7 +307,11 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
     cdef const double *start
     cdef Scorer *sc
     cdef Features *fm
-    load_block(job, buf, row, rows)
+    cdef const uint8_t *bytes = NULL
+    if job.bytes != NULL:
+        bytes = coded_rows(job, buf, row, rows)
+    else:
+        load_block(job, buf, row, rows)
     for n in range(B):
         buf.w[n] = 0.0 if n >= rows else (1.0 if job.weight == NULL else job.weight[row + n])
     for i in range(job.n_features):
@@ -288,7 +321,9 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
         elif fm.map != tl.MAP_IDENTITY:
             job.tiles.features(fm.map, buf.x + <size_t> fm.column * B, fm.d, buf.features + fm.at * B, B)
     start = NULL
-    if job.n_scorers > 0 and job.scorers[0].kind in (LINEAR, GATHER) and job.log_prior == NULL and job.codes == NULL:
+    if job.n_scorers > 0 and job.log_prior == NULL and job.codes == NULL and (
+        job.scorers[0].kind in (LINEAR, GATHER, CODED)
+    ):
         start = job.log_weights
     elif not job.given:
         start_scores(job, buf, row, rows)
@@ -300,6 +335,8 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
             if fm.map != tl.MAP_IDENTITY:
                 f = buf.features + fm.at * B
             job.tiles.linear_scores(f, fm.m, sc.factor, job.KP, start if i == 0 else NULL, buf.s, B)
+        elif sc.kind == CODED:
+            job.tiles.coded_scores(&job.coding, bytes, sc.factor, job.K, start if i == 0 else NULL, buf.s, B)
         elif sc.kind == GATHER:
             fm = &job.features[sc.features]
             job.tiles.gather_scores(<const int32_t *> (buf.features + fm.at * B), fm.d, sc.factor, job.KP,
@@ -337,7 +374,10 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
     if job.lse != NULL:
         memcpy(job.lse + row, buf.lse, rows * sizeof(double))
     for i in range(job.n_collectors):
-        collect(job, buf, &job.collectors[i], rows)
+        if job.collectors[i].kind == CODED:
+            collect_entries(job, buf, bytes, rows, buf.table + job.collectors[i].table)
+        else:
+            collect(job, buf, &job.collectors[i], rows)
 
 
 cdef inline void flush(Job *job, Buffers *buf) noexcept nogil:
@@ -350,6 +390,9 @@ cdef inline void flush(Job *job, Buffers *buf) noexcept nogil:
         buf.sums[2 + k] = job.tiles.lane_sum(buf.table + k * W)
     for i in range(job.n_collectors):
         c = &job.collectors[i]
+        if c.kind == CODED:
+            job.tiles.fold(&job.coding, buf.table + c.table, job.K, job.m, buf.sums + c.sums)
+            continue
         for k in range(job.K):
             out = buf.sums + c.sums + k * c.sums_k
             t = buf.table + c.table + k * c.table_k

@@ -1,6 +1,6 @@
 """What a pass works on: the parts, the row state and the buffers of a thread."""
 
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint8_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
@@ -18,6 +18,8 @@ cdef enum:
     WIDE = 3              # full scatter with the columns in vector lanes
     GATHER = 4            # linear in features that are one-hot
     WIDE_FROM = 32        # ... from this many columns
+    CODED = 5             # linear in features of rows that are coded as bytes
+    CODED_ROWS = 8192     # as CHUNK_ROWS, but telling columns apart is worth more rows
 
 cdef struct Features:
     int map, column, d, m          # m features of the d columns from `column`
@@ -26,7 +28,7 @@ cdef struct Features:
 cdef struct Scorer:
     int kind, features, column, d
     const double *mean
-    const double *factor           # packed weights, (m, KW) for GATHER, packed triangles or (K, d)
+    const double *factor           # packed weights, (m, KW) for GATHER, tables for CODED, triangles or (K, d)
     size_t stride
 
 cdef struct Collector:
@@ -45,6 +47,9 @@ cdef struct Job:
     Py_ssize_t row_stride, column_stride
     const double *origin
     const double *inv_scale
+    tl.coding coding
+    const uint8_t *bytes           # (n, coding.n_bytes) rows of x, coded; or NULL
+    int m                          # features that coded parts are linear in
     const Py_ssize_t *index        # row of x that each row of the pass is, or NULL
     const double *weight
     const double *log_weights
@@ -78,6 +83,7 @@ cdef struct Buffers:
     double *panels                 # (width / 8, B, 8) for wide collectors
     double *gathered               # (B) weights of a component's own rows
     double *rows                   # (B, d) rows of x side by side where an index names them
+    uint8_t *bytes                 # (B, n_bytes) the same of coded rows, and where a block is not full
     double *table
     double *sums
     int *order                     # rows of the block sorted by label
@@ -112,7 +118,7 @@ cdef inline size_t align_doubles(size_t n) noexcept nogil:
 
 cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     cdef size_t B = job.B
-    cdef size_t sizes[13]
+    cdef size_t sizes[14]
     cdef size_t total = 8, i
     cdef double *p
     sizes[0] = align_doubles((job.d + 4) * B)
@@ -128,7 +134,8 @@ cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     sizes[10] = align_doubles(job.sums_size)
     sizes[11] = B
     sizes[12] = 0 if job.index == NULL else align_doubles(job.d * B)
-    for i in range(13):
+    sizes[13] = 0 if job.bytes == NULL else align_doubles((B * job.coding.n_bytes + 7) // 8)
+    for i in range(14):
         total += sizes[i]
     buf.all = <double *> calloc(total, sizeof(double))
     buf.order = <int *> malloc((B + job.KP + 1) * sizeof(int))
@@ -149,7 +156,8 @@ cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     buf.panels = buf.spare + sizes[7]
     buf.gathered = buf.panels + sizes[8]
     buf.rows = buf.gathered + sizes[11]
-    buf.table = buf.rows + sizes[12]
+    buf.bytes = <uint8_t *> (buf.rows + sizes[12])
+    buf.table = buf.rows + sizes[12] + sizes[13]
     buf.sums = buf.table + sizes[9]
     return 1
 

@@ -1,6 +1,6 @@
 """Declarations of the vector micro-kernels (dispatch.h, tiles.h)."""
 
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint8_t
 
 cdef extern from "dispatch.h" nogil:
     enum:
@@ -11,6 +11,14 @@ cdef extern from "dispatch.h" nogil:
         MAP_ONE_HOT
         MAP_LOG
         MAP_LOG_BOTH
+
+    ctypedef struct coding:
+        int n_bytes, n_entries
+        const int32_t *first
+        const int32_t *column
+        const int32_t *level
+        const int32_t *feature
+        const double *value
 
     ctypedef struct tile_set:
         int width
@@ -37,6 +45,12 @@ cdef extern from "dispatch.h" nogil:
                               double *S, int B, double *z) noexcept nogil
         void (*gather_sums)(const int32_t *codes, int d, const double *R, int K, double *table, int B,
                             double *z) noexcept nogil
+        void (*unfold)(const coding *c, const double *weights, int K, int m, double *tables) noexcept nogil
+        void (*fold)(const coding *c, double *tables, int K, int m, double *sums) noexcept nogil
+        void (*coded_scores)(const coding *c, const uint8_t *bytes, const double *tables, int K,
+                             const double *start, double *S, int B) noexcept nogil
+        void (*coded_sums)(const coding *c, const uint8_t *bytes, const double *R, int K, double *tables,
+                           int B) noexcept nogil
         double (*lane_sum)(const double *p) noexcept nogil
 
     const tile_set *select_tiles()

@@ -11,6 +11,16 @@
 
 enum { MAP_IDENTITY, MAP_SQUARES, MAP_NORM, MAP_PAIRS, MAP_ONE_HOT, MAP_LOG, MAP_LOG_BOTH };
 
+/* How rows are coded as bytes, see skem.coding.Coding. */
+typedef struct {
+    int n_bytes, n_entries;
+    const int32_t *first;   /* (n_bytes + 1) first entry of each byte's table */
+    const int32_t *column;  /* (n_bytes + 1) first column of each byte */
+    const int32_t *level;   /* (d + 1) place of each column's first level in the arrays below */
+    const int32_t *feature; /* (n_levels) the feature that a level adds to, */
+    const double *value;    /* (n_levels) and how much of it */
+} coding;
+
 typedef struct {
     int width;
     void (*load)(const double *x, ptrdiff_t row_stride, const double *origin, const double *inv_scale, int rows, int d,
@@ -31,6 +41,11 @@ typedef struct {
     void (*gather_scores)(const int32_t *codes, int d, const double *packed, int K, const double *start, double *S,
                           int B, double *z);
     void (*gather_sums)(const int32_t *codes, int d, const double *R, int K, double *table, int B, double *z);
+    void (*unfold)(const coding *c, const double *weights, int K, int m, double *tables);
+    void (*fold)(const coding *c, double *tables, int K, int m, double *sums);
+    void (*coded_scores)(const coding *c, const uint8_t *bytes, const double *tables, int K, const double *start,
+                         double *S, int B);
+    void (*coded_sums)(const coding *c, const uint8_t *bytes, const double *R, int K, double *tables, int B);
     double (*lane_sum)(const double *p);
 } tile_set;
 

@@ -46,5 +46,6 @@ def run_pass(
     lse: NDArray[np.float64] | None = ...,
     resp: NDArray[np.float64] | None = ...,
     scores: NDArray[np.float64] | None = ...,
+    coding: Any = ...,
     n_threads: int = ...,
 ) -> _Results: ...

@@ -11,13 +11,13 @@ from skem._kernels.parts import n_linear_features
 
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport parallel
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint8_t
 from libc.string cimport memcpy, memset
 
 cimport skem._kernels._tiles as tl
 from skem._kernels._block cimport flush, run_block
 from skem._kernels._job cimport (
-    CHUNK_ROWS, DIAG, DRAW, FULL, GATHER, HARD, LINEAR, MAX_PARTS, SOFT, WIDE, WIDE_FROM,
+    CHUNK_ROWS, CODED, CODED_ROWS, DIAG, DRAW, FULL, GATHER, HARD, LINEAR, MAX_PARTS, SOFT, WIDE, WIDE_FROM,
     Buffers, Collector, Features, Job, Scorer, allocate_buffers, free_buffers, lanes_of, pack_weights, pad_components,
 )
 from skem._kernels._openmp cimport SKEM_OPENMP, omp_get_max_threads, omp_get_num_procs
@@ -122,12 +122,37 @@ cdef double *_own(value, list keep, length=None) except NULL:
     return &flat[0]
 
 
+cdef int _set_coding(Job *job, coding, parts, list keep) except -1:
+    """Read rows from their bytes."""
+    cdef const uint8_t[:, ::1] codes = coding.codes
+    cdef const int32_t[::1] first = coding.first, column = coding.column, level = coding.level
+    cdef const int32_t[::1] feature = coding.feature
+    cdef const double[::1] value = coding.value
+    keep.append(coding)
+    job.bytes = &codes[0, 0]
+    job.coding.n_bytes, job.coding.n_entries = <int> codes.shape[1], first[first.shape[0] - 1]
+    job.coding.first, job.coding.column, job.coding.level = &first[0], &column[0], &level[0]
+    job.coding.feature, job.coding.value = &feature[0], &value[0]
+    job.m = n_linear_features(parts[0][0], parts[0][2])
+    return 0
+
+
 cdef int _add_scorer(Job *job, spec, int column, int d, list keep) except -1:
     cdef Scorer *sc = &job.scorers[job.n_scorers]
     cdef const double[:, ::1] weights
     cdef const double[:, :, ::1] factor
     cdef double *packed
     sc.column, sc.d = column, d
+    if job.bytes != NULL:
+        sc.kind = CODED
+        if spec.weights.shape != (job.K, job.m):
+            raise ValueError(f"natural parameters have shape {spec.weights.shape}, expected {(job.K, job.m)}")
+        weights = np.ascontiguousarray(spec.weights, dtype=np.float64)
+        packed = _own(None, keep, lanes_of(job.K, tiles.width) * job.coding.n_entries)
+        tiles.unfold(&job.coding, &weights[0, 0], job.K, job.m, packed)
+        sc.factor = packed
+        job.n_scorers += 1
+        return 0
     if hasattr(spec, "feature_map"):
         sc.kind = GATHER if spec.feature_map == "one_hot" else LINEAR
         sc.features = _feature_index(job, spec, column, d)
@@ -168,6 +193,14 @@ cdef int _add_collector(Job *job, spec, int column, int d, list keep, list means
     cdef int W = tiles.width, D
     cdef double[:, ::1] mean
     c.column, c.table, c.sums = column, job.table_size, job.sums_size
+    if job.bytes != NULL:
+        c.kind = CODED
+        c.sums_k = job.m
+        job.table_size += lanes_of(job.K, tiles.width) * job.coding.n_entries
+        job.sums_size += job.m * <size_t> job.K
+        job.n_collectors += 1
+        means.append(None)
+        return 0
     if hasattr(spec, "feature_map"):
         c.features = _feature_index(job, spec, column, d)
         if spec.feature_map == "one_hot":
@@ -225,7 +258,7 @@ cdef class Prepared:
         scorers, collectors, *, assign="soft", const Py_ssize_t[::1] index=None, const double[::1] sample_weight=None,
         const double[:, ::1] log_prior=None, const int32_t[::1] codes=None, const int32_t[::1] labels_in=None,
         const double[::1] uniforms=None, const Py_ssize_t[::1] uniform_start=None, int32_t[::1] labels=None,
-        double[::1] lse=None, double[:, ::1] resp=None, double[:, ::1] scores=None, int n_threads=0,
+        double[::1] lse=None, double[:, ::1] resp=None, double[:, ::1] scores=None, coding=None, int n_threads=0,
     ):
         cdef Job *job = &self.job
         cdef int K = n_components, d, column, width
@@ -244,6 +277,8 @@ cdef class Prepared:
             job.n = index.shape[0]
             job.index = &index[0]
         job.d, job.K, job.KP = d, K, pad_components(K)
+        if coding is not None:
+            _set_coding(job, coding, [*scorers, *collectors], self.keep)
         job.assign = ASSIGNMENTS[assign]
         job.given = assign == "given"
         # the block shrinks with the number of scores and columns so that it stays in the second-level cache
@@ -282,9 +317,11 @@ cdef class Prepared:
             job.x = <const char *> &xd[0, 0]
             job.row_stride, job.column_stride = xd.strides[0] // 8, xd.strides[1] // 8
         inv_scale = 1.0 / np.asarray(scale)
-        self.log_weights = _own(None, self.keep, job.KP)
+        # tiles read padded components
+        width = lanes_of(job.KP, tiles.width)
+        self.log_weights = _own(None, self.keep, width)
         memcpy(self.log_weights, &log_weights[0], K * sizeof(double))
-        memset(self.log_weights + K, 0, (job.KP - K) * sizeof(double))   # tiles read padded components
+        memset(self.log_weights + K, 0, (width - K) * sizeof(double))
         job.origin, job.inv_scale, job.log_weights = &origin[0], &inv_scale[0], self.log_weights
         if sample_weight is not None:
             job.weight = &sample_weight[0]
@@ -308,7 +345,8 @@ cdef class Prepared:
         # A chunk holds at most some tens of milliseconds' work, so that no slice keeps a signal waiting, and wide
         # ones not much less, since their sums are long; its size depends on the work alone, never on the threads,
         # for the sums to have the same bits.
-        job.chunk_rows = <Py_ssize_t> min(<double> CHUNK_ROWS, max(1.0, 1.5e9 / work))
+        job.chunk_rows = <Py_ssize_t> min(<double> (CODED_ROWS if job.bytes != NULL else CHUNK_ROWS),
+                                          max(1.0, 1.5e9 / work))
         job.chunk_rows = max(<Py_ssize_t> job.B, job.chunk_rows // job.B * job.B)
         self.n_threads = min(n_threads or max_threads(), (job.n + job.chunk_rows - 1) // job.chunk_rows)
         if job.n * work < 2e6:
@@ -344,7 +382,9 @@ cdef class Prepared:
     cdef void load_linear(self, const double *weights, const double *log_weights) noexcept nogil:
         cdef Job *job = &self.job
         cdef int m = job.features[job.scorers[0].features].m, KW = lanes_of(job.KP, tiles.width), k, i
-        if job.scorers[0].kind == GATHER:
+        if job.scorers[0].kind == CODED:
+            tiles.unfold(&job.coding, weights, job.K, job.m, <double *> job.scorers[0].factor)
+        elif job.scorers[0].kind == GATHER:
             for i in range(m):
                 for k in range(job.K):
                     (<double *> job.scorers[0].factor)[<size_t> i * KW + k] = weights[k * <size_t> m + i]
@@ -414,6 +454,8 @@ def run_pass(*args, **named):
     labels, lse, resp, scores : ndarrays, default=None
         Written where given: label (of a draw the last one, -1 where there was none), log sum exp of
         the scores, responsibilities times weights (of a draw before it; a hard pass has none), scores.
+    coding : skem.coding.Coding, default=None
+        The rows of X as bytes, for parts that are all `Linear` in its feature map: X itself is not read.
     n_threads : int, default=0
         0 lets OpenMP decide.
 

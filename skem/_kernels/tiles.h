@@ -145,6 +145,28 @@ static ALWAYS_INLINE double T(lane_sum)(const double *p)
 #define HIGH1(a, b) __builtin_shufflevector(a, b, 1, 3)
 #endif
 
+/* W vectors of W lanes, rows for columns. */
+static ALWAYS_INLINE void T(transpose)(V *r)
+{
+#define EXCHANGE(step, low, high)                                                                                     \
+    UNROLL for (int i = 0; i < W; i++)                                                                                \
+        if (!(i & step)) {                                                                                            \
+            V a = low(r[i], r[i + step]);                                                                             \
+            r[i + step] = high(r[i], r[i + step]);                                                                    \
+            r[i] = a;                                                                                                 \
+        }
+#if W > 1
+    EXCHANGE(1, LOW1, HIGH1)
+#endif
+#if W >= 4
+    EXCHANGE(2, LOW2, HIGH2)
+#endif
+#if W == 8
+    EXCHANGE(4, LOW4, HIGH4)
+#endif
+#undef EXCHANGE
+}
+
 /* Rows (row-major, columns adjacent) to a struct of arrays in internal coordinates, by W x W register transposes;
  * rows beyond `rows` become the origin. */
 static void T(load)(const double *x, ptrdiff_t row_stride, const double *origin, const double *inv_scale, int rows,
@@ -156,21 +178,7 @@ static void T(load)(const double *x, ptrdiff_t row_stride, const double *origin,
 #if W > 1
             V r[W], o = CAT(origin + j), s = CAT(inv_scale + j);
             for (int i = 0; i < W; i++) r[i] = (CAT(x + (n + i) * row_stride + j) - o) * s;
-#define EXCHANGE(step, low, high)                                                                                     \
-    for (int i = 0; i < W; i++)                                                                                       \
-        if (!(i & step)) {                                                                                            \
-            V a = low(r[i], r[i + step]);                                                                             \
-            r[i + step] = high(r[i], r[i + step]);                                                                    \
-            r[i] = a;                                                                                                 \
-        }
-            EXCHANGE(1, LOW1, HIGH1)
-#if W >= 4
-            EXCHANGE(2, LOW2, HIGH2)
-#endif
-#if W == 8
-            EXCHANGE(4, LOW4, HIGH4)
-#endif
-#undef EXCHANGE
+            T(transpose)(r);
             for (int i = 0; i < W; i++) AT(out + (size_t)(j + i) * B + n) = r[i];
 #endif
         }
@@ -571,9 +579,12 @@ static void T(gather_sums)(const int32_t *codes, int d, const double *R, int K, 
     }
 }
 
+#include "coded.h"
+
 static const tile_set T(tiles) = {
     W, T(load), T(linear_scores), T(full_scores), T(diag_scores), T(assign_soft), T(best_score), T(linear_sums),
-    T(full_sums), T(diag_sums), T(wide_sums), T(features), T(read_codes), T(gather_scores), T(gather_sums), T(lane_sum),
+    T(full_sums), T(diag_sums), T(wide_sums), T(features), T(read_codes), T(gather_scores), T(gather_sums), T(unfold),
+    T(fold), T(coded_scores), T(coded_sums), T(lane_sum),
 };
 
 #undef LOW1

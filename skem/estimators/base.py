@@ -22,6 +22,7 @@ from skem._compat import (
     validate_rows,
     with_callbacks,
 )
+from skem.coding import Coding
 from skem.engine import DistinctSource, Source
 from skem.estimators.density import DensityFeaturesMixin
 from skem.estimators.doclink import DocLinkMixin
@@ -126,7 +127,9 @@ class BaseMixture(
         """Rows of a fit, seen through the bound family."""
         if self.n_active is None or self.n_active >= self._n_start:
             by_tree = self._algorithm().assign == "hard" and TreeSource.serves(family, X.shape[1])
-            return (TreeSource if by_tree else Source)(X, sample_weight, family)
+            if by_tree:
+                return TreeSource(X, sample_weight, family)
+            return Source(X, sample_weight, family, coding=Coding.of(X, family))
         if hasattr(family, "features"):
             raise ValueError(
                 f"n_active={self.n_active} needs a family whose features are compiled, and those of "

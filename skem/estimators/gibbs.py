@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skem._compat import Interval
+from skem.coding import Coding
 from skem.engine import Source
 from skem.estimators.base import BaseMixture
 from skem.estimators.labels import owners, renumber
@@ -172,7 +173,9 @@ class GibbsMixture(BaseMixture):
         # chains see distinct rows in canonical order, so that not a bit of a draw depends on how rows were given
         rows = canonical_rows(X, sample_weight)._replace(inverse=None)
         family = family.bind(summarize(X, sample_weight, family.equivariance, rows))
-        source, as_given = Source(X, rows.weight, family, rows.index), Source(X, sample_weight, family)
+        coding = Coding.of(X, family)
+        source = Source(X, rows.weight, family, rows.index, coding)
+        as_given = Source(X, sample_weight, family, coding=coding)
         model = Model.build(family, self._weights(self.n_components), self.n_components, source)
         seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_chains + 1)
         rng, *start_rngs = [np.random.default_rng(seed) for seed in seeds]
