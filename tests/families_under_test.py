@@ -15,6 +15,7 @@ from toy_family import Rayleigh, RayleighByDensity
 from skem.engine import Source
 from skem.families import (
     Bernoulli,
+    Beta,
     Categorical,
     Exponential,
     Family,
@@ -73,6 +74,11 @@ def direction_rows(rng, n, d):
 
 def waiting_rows(rng, n, d):
     return rng.exponential(np.exp(rng.normal(0.0, 2.0, size=(2, d)))[rng.integers(2, size=n)])
+
+
+def share_rows(rng, n, d):
+    side = rng.integers(2, size=n)
+    return rng.beta(*(rng.uniform(0.5, 8.0, size=(2, d))[side] for _ in range(2)))
 
 
 def skewed_rows(rng, n, d):
@@ -318,6 +324,11 @@ FREE_CASES = [
         "gamma", Gamma(), skewed_rows,
         lambda theta, X: sps.gamma.logpdf(X[:, None], theta.shape, scale=theta.mean / theta.shape).sum(axis=2),
         None, None, None, lambda theta: theta.shape.sum(axis=1).max(),
+    ),
+    Case(
+        "beta", Beta(), share_rows,
+        lambda theta, X: sps.beta.logpdf(X[:, None], theta.alpha, theta.beta).sum(axis=2),
+        None, None, None, lambda theta: (theta.alpha + theta.beta).sum(axis=1).max(),
     ),
 ]  # fmt: skip
 

@@ -36,6 +36,7 @@ ONES = np.tile(GROUPS, 6)
 #: by the family's name, from the family: one that draws such rows, and public parameters of three separated groups
 PLANTED = {
     "Bernoulli": lambda family: (family, {"probabilities": ONES}),
+    "Beta": lambda family: (family, {"alphas": 20.0 * GROUPS, "betas": 20.0 * (1.0 - GROUPS)}),
     "Categorical": lambda family: (
         families.Categorical(categories=2),
         {"probabilities": np.stack([1.0 - ONES, ONES], axis=2).reshape(3, -1)},

@@ -49,7 +49,7 @@ from skem.weights import LOG_ZERO
 JOINED = 4
 
 # Domains of families without negative numbers.
-POSITIVE = ("counts", "numbers from 0 up", "positive numbers", "numbers within 0 and 1")
+POSITIVE = ("counts", "numbers from 0 up", "positive numbers", "numbers between 0 and 1")
 
 # The parameter of those estimators that can hold rows to a few components each.
 N_ACTIVE: dict[str, Any] = {"n_active": [Interval(numbers.Integral, 1, None, closed="left"), None]}

@@ -2,6 +2,7 @@
 
 from skem.families.base import Family
 from skem.families.bernoulli import Bernoulli
+from skem.families.beta import Beta
 from skem.families.categorical import Categorical
 from skem.families.exponential import Exponential
 from skem.families.gamma import Gamma
@@ -13,6 +14,7 @@ from skem.families.von_mises_fisher import VonMisesFisher
 
 __all__ = [
     "Bernoulli",
+    "Beta",
     "Categorical",
     "Exponential",
     "Family",

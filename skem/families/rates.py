@@ -7,15 +7,15 @@ from scipy.special import digamma, gammaln, xlogy
 
 from skem._compat import Interval, check_numbers
 from skem.exceptions import DegenerateComponentWarning, warn
-from skem.families.base import Family, Parameters, SuffStats
-from skem.families.margins import take_columns
+from skem.families.base import Parameters, SuffStats
+from skem.families.independent import IndependentColumns
 
 # The smallest rate, relative to that of all rows: a component that saw no count keeps a finite log rate. Of the largest
 # rate it is the inverse.
 RATE_FLOOR = 1e-12
 
 
-class RateFamily(Family):
+class RateFamily(IndependentColumns):
     """Base of families with log p(x | rate) = sum_j [s_j log rate_j - rate_j e_j] + log h(x) and Gamma priors.
 
     Summed over rows, s and e are the two arrays of the statistics, named in `_events` and `_exposure`: what adds to the
@@ -104,15 +104,6 @@ class RateFamily(Family):
 
     def log_parameter_jacobian(self, n_components):
         return n_components * self.summary_.log_jacobian
-
-    def marginal(self, theta, columns, rest):
-        return take_columns(theta, columns)
-
-    def conditional(self, theta, given, rest, values):
-        return take_columns(theta, rest)
-
-    def n_parameters(self, n_features, n_components):
-        return n_features * n_components
 
     def attributes(self, theta):
         return {"rates_": theta.rate / self.summary_.scale}
