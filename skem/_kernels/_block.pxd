@@ -64,7 +64,9 @@ cdef inline void load_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) no
             gather(<const double *> job.x, row_stride, column_stride, job.index + row, rows, job.d, buf.rows)
             xd = buf.rows
         row_stride, column_stride = job.d, 1
-    if job.is_float:
+    if job.is_float and column_stride == 1:
+        job.tiles.load_floats(xf, row_stride, job.origin, job.inv_scale, rows, job.d, job.B, buf.x)
+    elif job.is_float:
         load(xf, row_stride, column_stride, job.origin, job.inv_scale, rows, job.d, job.B, buf.x)
     elif column_stride == 1:
         job.tiles.load(xd, row_stride, job.origin, job.inv_scale, rows, job.d, job.B, buf.x)

@@ -24,6 +24,8 @@ cdef extern from "dispatch.h" nogil:
         int width
         void (*load)(const double *x, Py_ssize_t row_stride, const double *origin, const double *inv_scale,
                      int rows, int d, int B, double *out) noexcept nogil
+        void (*load_floats)(const float *x, Py_ssize_t row_stride, const double *origin, const double *inv_scale,
+                            int rows, int d, int B, double *out) noexcept nogil
         void (*linear_scores)(const double *F, int m, const double *packed, int K, const double *start,
                               double *S, int B) noexcept nogil
         void (*full_scores)(const double *X, int d, const double *mean, const double *packed,

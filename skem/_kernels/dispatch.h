@@ -25,6 +25,8 @@ typedef struct {
     int width;
     void (*load)(const double *x, ptrdiff_t row_stride, const double *origin, const double *inv_scale, int rows, int d,
                  int B, double *out);
+    void (*load_floats)(const float *x, ptrdiff_t row_stride, const double *origin, const double *inv_scale, int rows,
+                        int d, int B, double *out);
     void (*linear_scores)(const double *F, int m, const double *packed, int K, const double *start, double *S, int B);
     void (*full_scores)(const double *X, int d, const double *mean, const double *packed, size_t stride, int K,
                         double *S, int B, double *z);

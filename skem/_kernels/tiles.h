@@ -167,17 +167,24 @@ static ALWAYS_INLINE void T(transpose)(V *r)
 #undef EXCHANGE
 }
 
-/* Rows (row-major, columns adjacent) to a struct of arrays in internal coordinates, by W x W register transposes;
- * rows beyond `rows` become the origin. */
-static void T(load)(const double *x, ptrdiff_t row_stride, const double *origin, const double *inv_scale, int rows,
-                    int d, int B, double *out)
+#if W > 1
+typedef float T(floats) __attribute__((vector_size(W * 4), aligned(4), may_alias));
+#define READ(at) (is_float ? __builtin_convertvector(*(const T(floats) *)(xf + (at)), V) : CAT(xd + (at)))
+#endif
+
+/* Rows (row-major, columns adjacent) of doubles or floats to a struct of arrays in internal coordinates, by W x W
+ * register transposes; rows beyond `rows` become the origin. */
+static ALWAYS_INLINE void T(load_any)(const int is_float, const void *x, ptrdiff_t row_stride, const double *origin,
+                                      const double *inv_scale, int rows, int d, int B, double *out)
 {
+    const float *xf = x;
+    const double *xd = x;
     int full_rows = rows / W * W, full_columns = W > 1 ? d / W * W : 0;
     for (int n = 0; n < full_rows; n += W)
         for (int j = 0; j < full_columns; j += W) {
 #if W > 1
             V r[W], o = CAT(origin + j), s = CAT(inv_scale + j);
-            for (int i = 0; i < W; i++) r[i] = (CAT(x + (n + i) * row_stride + j) - o) * s;
+            for (int i = 0; i < W; i++) r[i] = (READ((n + i) * row_stride + j) - o) * s;
             T(transpose)(r);
             for (int i = 0; i < W; i++) AT(out + (size_t)(j + i) * B + n) = r[i];
 #endif
@@ -185,9 +192,21 @@ static void T(load)(const double *x, ptrdiff_t row_stride, const double *origin,
     for (int j = 0; j < d; j++) {
         double *to = out + (size_t)j * B;
         for (int n = j < full_columns ? full_rows : 0; n < rows; n++)
-            to[n] = (x[n * row_stride + j] - origin[j]) * inv_scale[j];
+            to[n] = ((is_float ? xf[n * row_stride + j] : xd[n * row_stride + j]) - origin[j]) * inv_scale[j];
         for (int n = rows; n < B; n++) to[n] = 0.0;
     }
+}
+
+static void T(load)(const double *x, ptrdiff_t row_stride, const double *origin, const double *inv_scale, int rows,
+                    int d, int B, double *out)
+{
+    T(load_any)(0, x, row_stride, origin, inv_scale, rows, d, B, out);
+}
+
+static void T(load_floats)(const float *x, ptrdiff_t row_stride, const double *origin, const double *inv_scale,
+                           int rows, int d, int B, double *out)
+{
+    T(load_any)(1, x, row_stride, origin, inv_scale, rows, d, B, out);
 }
 
 /* ---- scores: S[k] += ... ------------------------------------------------------------------- */
@@ -582,11 +601,12 @@ static void T(gather_sums)(const int32_t *codes, int d, const double *R, int K, 
 #include "coded.h"
 
 static const tile_set T(tiles) = {
-    W, T(load), T(linear_scores), T(full_scores), T(diag_scores), T(assign_soft), T(best_score), T(linear_sums),
-    T(full_sums), T(diag_sums), T(wide_sums), T(features), T(read_codes), T(gather_scores), T(gather_sums), T(unfold),
-    T(fold), T(coded_scores), T(coded_sums), T(lane_sum),
+    W, T(load), T(load_floats), T(linear_scores), T(full_scores), T(diag_scores), T(assign_soft), T(best_score),
+    T(linear_sums), T(full_sums), T(diag_sums), T(wide_sums), T(features), T(read_codes), T(gather_scores),
+    T(gather_sums), T(unfold), T(fold), T(coded_scores), T(coded_sums), T(lane_sum),
 };
 
+#undef READ
 #undef LOW1
 #undef HIGH1
 #undef LOW2
