@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from skem._kernels.tree import Tree, max_features
+from skem._kernels.tree_pass import assign_by_tree
 from skem.engine import Pass, Source
 
 # From so many rows, and rows x components, a pass by the tree wins, by number of columns; see docs/choosing.md.
@@ -75,7 +76,7 @@ class TreeSource(Source):
         self._labels = None
         precision = (part.factor**2).sum(axis=1)
         thin = ((precision * self.family.summary_.variance).max(axis=1) > THINNEST).astype(np.uint8)
-        score, moved, sums = self._tree.assign(part.mean, part.factor, offset, thin, self._own, labels)
+        score, moved, sums = assign_by_tree(self._tree, part.mean, part.factor, offset, thin, self._own, labels)
         # set after a pass that was not interrupted half way; between passes nobody else writes to them
         self._labels = labels
         features, d = sums[:, 1:], part.mean.shape[1]

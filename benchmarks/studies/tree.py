@@ -6,6 +6,7 @@ import numpy as np
 
 from benchmarks.studies.problems import generator
 from skem._kernels.tree import Tree
+from skem._kernels.tree_pass import assign_by_tree
 from skem.engine import Source
 from skem.families import Gaussian
 from skem.summary import summarize
@@ -45,7 +46,7 @@ def measure(X, labels, n_components):
         begin = process_time()
         source.run(log_weights, theta, assign="hard", labels_in=labels, labels=whole)
         middle = process_time()
-        tree.assign(part.mean, part.factor, log_weights + part.offset, thin, own, ours)
+        assign_by_tree(tree, part.mean, part.factor, log_weights + part.offset, thin, own, ours)
         seconds.append((middle - begin, process_time() - middle))
     plain, by_tree = np.median(seconds, axis=0)
     return plain, by_tree, building, int((whole != ours).sum())

@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,13 +16,3 @@ class Tree:
         sample_weight: NDArray[np.float64] | None = ...,
         n_threads: int = ...,
     ) -> None: ...
-    def assign(
-        self,
-        mean: NDArray[np.float64],
-        factor: NDArray[np.float64],
-        offset: NDArray[np.float64],
-        thin: NDArray[np.uint8],
-        own: NDArray[np.int32],
-        labels: NDArray[np.int32],
-        n_threads: int = ...,
-    ) -> tuple[float, int, Any]: ...

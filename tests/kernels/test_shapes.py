@@ -5,7 +5,8 @@ import pytest
 from shapes import common_axes, moved, volumes
 
 from skem._kernels.linalg import precision_factor
-from skem._kernels.shapes import CODES, estimate, is_worse
+from skem._kernels.shaped_step import is_worse
+from skem._kernels.shapes import CODES, estimate
 
 codes = pytest.mark.parametrize("code", list(CODES))
 sizes = pytest.mark.parametrize(("d", "K"), [(1, 2), (2, 3), (3, 2), (4, 1), (7, 3)])

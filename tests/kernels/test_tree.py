@@ -5,6 +5,7 @@ import pytest
 
 from skem import tree as tree_module
 from skem._kernels.tree import Tree, max_features
+from skem._kernels.tree_pass import assign_by_tree
 from skem.engine import Source
 from skem.families import Gaussian
 from skem.inference.base import Model
@@ -60,7 +61,7 @@ def test_twin(seed, n, grid, d, dtype):
     expected = twin((X - origin) / scale, mean, factor, offset, weight, old)
     labels = old.copy()
     own = labels[tree.order]
-    score, moved, sums = tree.assign(mean, factor, offset, thin, own, labels)
+    score, moved, sums = assign_by_tree(tree, mean, factor, offset, thin, own, labels)
     np.testing.assert_array_equal(labels, expected[3])
     np.testing.assert_array_equal(own, labels[tree.order])
     assert moved == expected[1]
@@ -74,7 +75,9 @@ def test_threads_change_no_bit():
     for n_threads in (1, 2, 5):
         tree = Tree(X, np.zeros(2), np.ones(2), weight, n_threads=n_threads)
         labels = np.zeros(len(X), dtype=np.int32)
-        out = tree.assign(mean, factor, offset, np.zeros(9, np.uint8), labels[tree.order], labels, n_threads=n_threads)
+        out = assign_by_tree(
+            tree, mean, factor, offset, np.zeros(9, np.uint8), labels[tree.order], labels, n_threads=n_threads
+        )
         results.append((out[0], out[1], out[2].tobytes(), labels.tobytes(), tree.order.tobytes()))
     assert results[0] == results[1] == results[2]
 
@@ -86,7 +89,7 @@ def test_ties_keep_their_labels():
     tree = Tree(X, np.zeros(2), np.ones(2))
     labels = np.random.default_rng(1).integers(-1, 2, size=500).astype(np.int32)
     expected = np.maximum(labels, 0)
-    tree.assign(mean, factor, np.zeros(2), np.zeros(2, np.uint8), labels[tree.order], labels)
+    assign_by_tree(tree, mean, factor, np.zeros(2), np.zeros(2, np.uint8), labels[tree.order], labels)
     np.testing.assert_array_equal(labels, expected)
 
 
@@ -96,7 +99,9 @@ def test_equal_rows_and_rows_of_no_weight():
     tree = Tree(X, np.zeros(2), np.ones(2), weight)
     labels = np.full(500, -1, dtype=np.int32)
     mean, factor = np.array([[0.0, 0.0], [5.0, 5.0]]), np.tile(np.eye(2), (2, 1, 1))
-    score, moved, sums = tree.assign(mean, factor, np.zeros(2), np.zeros(2, np.uint8), labels[tree.order], labels)
+    score, moved, sums = assign_by_tree(
+        tree, mean, factor, np.zeros(2), np.zeros(2, np.uint8), labels[tree.order], labels
+    )
     np.testing.assert_array_equal(labels, np.repeat([0, 1], [400, 100]))
     assert (score, moved) == (0.0, 500)
     np.testing.assert_array_equal(sums[:, 0], [400.0, 0.0])
@@ -108,7 +113,7 @@ def test_bad_input():
     tree = Tree(np.zeros((3, 2)), np.zeros(2), np.ones(2))
     short = np.zeros(2, dtype=np.int32)
     with pytest.raises(ValueError, match="do not fit"):
-        tree.assign(np.zeros((1, 2)), np.eye(2)[None], np.zeros(1), np.zeros(1, np.uint8), short, short)
+        assign_by_tree(tree, np.zeros((1, 2)), np.eye(2)[None], np.zeros(1), np.zeros(1, np.uint8), short, short)
 
 
 # --- whole runs -----------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from skem._kernels.shapes import ShapedMaximumLikelihood, estimate, is_worse
+from skem._kernels.shaped_step import ShapedMaximumLikelihood, is_worse
+from skem._kernels.shapes import estimate
 from skem.families.covariance.diagonal import Diag
 from skem.families.covariance.full import Full
 
