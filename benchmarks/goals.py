@@ -108,6 +108,10 @@ _goal(
 )
 _goal("scaling/n", "slope in n, at most", 1.03, lambda record: median(record, "skem", "slope"))
 _goal("scaling/n", "slope in n, at least", 0.97, lambda record: median(record, "skem", "slope"))
+_goal(
+    f"latent/binary/{w.LATENT.name}", "times StepMix per iteration, at least", 30,
+    _ratio("StepMix", "skem", "iteration"),
+)  # fmt: skip
 _goal("predict/one-row", "times scikit-learn, one row, at least", 1.7, _ratio("scikit-learn", "skem", "predict"))
 _goal(
     f"predict/{w.EM[1].name}", "of an EM iteration, at most", 1.0,

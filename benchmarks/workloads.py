@@ -69,6 +69,7 @@ KMEANS = (Workload(1_000_000, 8, 100), Workload(100_000, 64, 100))
 SMALL = (Workload(150, 4, 3), Workload(1_000, 2, 5))
 MANY = Workload(200_000, 16, 2_000)
 TINY = Workload(600, 3, 3)
+LATENT = Workload(100_000, 20, 5)
 
 
 def make_rows(workload, dtype=np.float64, seed=0):
@@ -90,6 +91,21 @@ def make_rows(workload, dtype=np.float64, seed=0):
         basis = np.linalg.qr(rng.normal(size=(d, d)))[0] * scales
         X[rows] = mean + rng.normal(size=(len(rows), d)) @ basis.T
     return X
+
+
+def make_answers(workload, seed=0):
+    """Zeros and ones of latent classes, and the probabilities of ones that all libraries start from.
+
+    Returns
+    -------
+    X : ndarray of shape (n, d)
+    probabilities : ndarray of shape (n_components, d)
+    """
+    n, d, n_components = workload
+    rng = np.random.default_rng(seed)
+    classes = rng.uniform(0.1, 0.9, (n_components, d))
+    X = (rng.random((n, d)) < classes[rng.integers(n_components, size=n)]).astype(np.float64)
+    return X, rng.uniform(0.3, 0.7, (n_components, d))
 
 
 def make_start(X, n_components, seed=0):

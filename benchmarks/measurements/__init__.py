@@ -13,7 +13,7 @@ from benchmarks.measurements.hard import hard, kmeans
 from benchmarks.measurements.imports import imports
 from benchmarks.measurements.many import many
 from benchmarks.measurements.memory import memory
-from benchmarks.measurements.mixture import bayesian, mixture
+from benchmarks.measurements.mixture import bayesian, classes, mixture
 from benchmarks.measurements.native import native
 from benchmarks.measurements.predict import one_row, predict
 from benchmarks.measurements.quality import quality
@@ -79,6 +79,7 @@ def _table():
     yield Measurement("native", native, (), ("skem",))
     for workload in (w.EM[3], w.EM[4]):
         yield Measurement(f"others/full/{workload.name}", mixture, (workload, "full"), OTHERS)
+    yield Measurement(f"latent/binary/{w.LATENT.name}", classes, (w.LATENT,), ("skem", "StepMix"))
     yield Measurement(f"tiny/full/{w.TINY.name}", mixture, (w.TINY, "full"), USUAL)
 
 

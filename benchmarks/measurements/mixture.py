@@ -1,11 +1,11 @@
-"""An iteration of EM or of variational Bayes, and the whole fit of 50, library by library."""
+"""An iteration of EM (of latent classes, too) or of variational Bayes, and the whole fit of 50, library by library."""
 
 from functools import partial
 
 from benchmarks.measurements.run import in_turn
 from benchmarks.referee import log_likelihood
 from benchmarks.timing import find_pace, time_pace
-from benchmarks.workloads import make_rows, make_start
+from benchmarks.workloads import make_answers, make_rows, make_start
 
 
 def compare(run, fits, judge=None):
@@ -41,6 +41,13 @@ def mixture(run, workload, structure, dtype="float64"):
     able = [peer for peer in run.peers.values() if structure in peer.mixtures and dtype in peer.mixture_dtypes]
     fits = {peer.name: partial(peer.fit_mixture, X, start, structure) for peer in able}
     yield from compare(run, fits, lambda found: log_likelihood(X, found, structure))
+
+
+def classes(run, workload):
+    """EM of latent classes from one start, each library's own log-likelihood after the same number of iterations."""
+    X, probabilities = make_answers(workload)
+    fits = {name: partial(peer.fit_classes, X, probabilities) for name, peer in run.peers.items()}
+    yield from compare(run, fits, float)
 
 
 def bayesian(run, workload, structure):

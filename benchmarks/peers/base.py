@@ -58,6 +58,10 @@ class Peer:
         """EM of `n_iter` iterations, each an E-step and an M-step."""
         raise NotImplementedError
 
+    def fit_classes(self, X, probabilities, n_iter):
+        """EM of latent classes of zeros and ones; the result is the mean log-likelihood after `n_iter` M-steps."""
+        raise NotImplementedError
+
     def prepare_bayesian(self, X, start, structure):
         """Whatever variational Bayes starts from, for `fit_bayesian`."""
         raise NotImplementedError

@@ -37,6 +37,17 @@ class Skem(Peer):
         mixture.fit(X)
         return Fit(perf_counter() - begin, Parameters(mixture.weights_, mixture.means_, mixture.covariances_))
 
+    def fit_classes(self, X, probabilities, n_iter):
+        import skem
+        from skem.families import Bernoulli
+
+        mixture = skem.EMMixture(
+            len(probabilities), family=Bernoulli(), init={"probabilities": probabilities}, tol=0.0, max_iter=n_iter - 1
+        )
+        begin = perf_counter()
+        mixture.fit(X)
+        return Fit(perf_counter() - begin, mixture.score(X))
+
     def prepare_bayesian(self, X, start, structure):
         from benchmarks.peers.sklearn import ScikitLearn
 
