@@ -38,6 +38,16 @@ KEY_LINES = {
         r"^after 4\.5 min: \d\d \+- \d min$",
         r"^picture: .*modes\.png$",
     ],
+    "latent_classes": [
+        # optima of many starts, computed elsewhere
+        r"^ 1 +-524\.46482 ",
+        r"^ 2 +-317\.25684 ",
+        r"^ 3 +-293\.70498 ",
+        r"^ 4 +-289\.28585 ",
+        r"^BIC chooses K = 3$",
+        r"^expected share of wrong labels: 0\.032$",
+        r"^after yes by A and no by B, E says yes with probability 0\.\d\d$",
+    ],
     "poisson_counts": [
         # optima of many starts, computed elsewhere
         r"^ 1 +-1544\.99639 ",

@@ -39,7 +39,9 @@ class DensityFeaturesMixin:
         """Raise TypeError in one sentence where the family cannot do what a method needs."""
         check_is_fitted(self, "_theta")
         if not self.family_.has(verb):
-            raise TypeError(f"{type(self.family_).__name__}() offers no {verb}, which {method} needs of a family")
+            why = self.family_.reasons.get(verb)
+            why = f", which {method} needs of a family" if why is None else f": {why}"
+            raise TypeError(f"{type(self.family_).__name__}() offers no {verb}{why}")
 
     def modes(self, *, tol=1e-2, max_iter=1000):
         """Find the modes of the mixture's density: the points where it is higher than all around.
@@ -143,7 +145,7 @@ class DensityFeaturesMixin:
 
     def _restricted(self, columns, log_weights, theta):
         """Mixture of some columns, with log weights and theta in their coordinates."""
-        family = self.family_.of_columns()
+        family = self.family_.of_columns(columns)
         mixture = self._from_theta(family, family.bind(self.family_.summary_.take(columns)), log_weights, theta)
         if hasattr(self, "feature_names_in_"):
             mixture.feature_names_in_ = self.feature_names_in_[columns]
@@ -226,7 +228,7 @@ class DensityFeaturesMixin:
         given, rest = self._partition(columns, "conditional")
         if not rest:
             raise ValueError(f"columns names all {len(given)} columns, so that none is left")
-        values = check_numbers(values, "values")
+        values = np.asarray(values, dtype=object) if self.family_.encodes else check_numbers(values, "values")
         rows = np.atleast_1d(values)[None] if values.ndim < 2 else values
         if rows.ndim > 2 or rows.shape[1] != len(given):
             raise ValueError(f"values must have shape ({len(given)},) or (n_rows, {len(given)}), got {values.shape}")

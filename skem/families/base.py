@@ -1,7 +1,7 @@
 """The contract of a component family."""
 
 import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -278,14 +278,21 @@ class Family(BaseEstimator):
         """
         raise NotImplementedError(f"{type(self).__name__} cannot be built from parameters")
 
-    def of_columns(self):
+    def of_columns(self, columns):
         """Return an unbound family for some of the columns, with default hyperparameters.
+
+        Parameters
+        ----------
+        columns : list of int
 
         Returns
         -------
         family : Family
         """
         return type(self)()
+
+    #: why the family lacks a verb, where it may be missed: a clause for the error message
+    reasons: ClassVar[dict[str, str]] = {}
 
     def has(self, verb):
         """Whether the family offers a verb."""

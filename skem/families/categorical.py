@@ -9,6 +9,7 @@ from skem._kernels.parts import Linear
 from skem.families.base import SuffStats
 from skem.families.dirichlet import DirichletFamily
 from skem.families.levels import encode_columns, find_levels
+from skem.families.margins import take_columns
 
 
 class Categorical(DirichletFamily):
@@ -131,6 +132,17 @@ class Categorical(DirichletFamily):
         if all(column.dtype.kind in "biuf" for column in columns):
             return np.stack(columns, axis=1).astype(np.float64)
         return np.stack([column.astype(object) for column in columns], axis=1)
+
+    def marginal(self, theta, columns, rest):
+        ends = np.append(self.group_starts_, theta.probability.shape[1])
+        return take_columns(theta, [v for j in columns for v in range(ends[j], ends[j + 1])])
+
+    def conditional(self, theta, given, rest, values):
+        return self.marginal(theta, rest, given)
+
+    def of_columns(self, columns):
+        alike = isinstance(self.categories, numbers.Integral)
+        return type(self)(categories=self.categories if alike else [self.categories[j] for j in columns])
 
     def responses(self, theta):
         """Levels of each column with their probabilities."""

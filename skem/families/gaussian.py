@@ -260,7 +260,7 @@ class Gaussian(NormalInverseWishart):
         rows = theta.take(np.repeat(np.arange(len(counts)), counts))
         return self.summary_.to_user(rows.mean + structure.unwhiten(rows.factor, noise))
 
-    def of_columns(self):
+    def of_columns(self, columns):
         return type(self)(self._structure.of_columns or self.covariance_type)
 
     def marginal(self, theta, columns, rest):

@@ -1,6 +1,7 @@
 """Multinomial counts: documents by terms."""
 
 import numbers
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import gammaln
@@ -42,6 +43,11 @@ class Multinomial(DirichletFamily):
     feature_map = "x"
     collapsed_kind = "multinomial"
     domain = "counts"
+    reasons: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("marginal", "conditional"),
+        "its rows are counts given their totals, and without the other columns the total is not known; pool those in "
+        "one column, X[:, rest].sum(axis=1), and fit again",
+    )
 
     _parameter_constraints = {
         "concentration_prior": [Interval(numbers.Real, 0, None, closed="neither"), "array-like"],

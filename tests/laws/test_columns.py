@@ -8,7 +8,7 @@ from scipy.integrate import quad
 from sklearn.datasets import load_iris
 
 from skem import EMMixture, VariationalMixture
-from skem.families import Gaussian, Poisson
+from skem.families import Categorical, Gaussian, Multinomial, Poisson
 from skem.families.covariance import FOURTEEN
 from skem.summary import Summary
 
@@ -174,3 +174,26 @@ def test_summary_of_columns():
     assert isinstance(taken, Summary)
     np.testing.assert_array_equal(taken.covariance, summary.covariance[[2, 0]][:, [2, 0]])
     assert taken.log_jacobian == np.log(summary.scale[[2, 0]]).sum()
+
+
+def test_columns_of_levels():
+    rng = np.random.default_rng(0)
+    side = rng.integers(0, 2, 200)
+    X = np.stack([np.array(["tea", "milk", "wine"])[(side + (rng.random(200) < 0.3)) % 3],
+                  rng.integers(0, 2, 200).astype(object), np.array(["no", "yes"])[side]], axis=1)  # fmt: skip
+    mixture = EMMixture(2, family=Categorical(), random_state=0).fit(X)
+    alone, given = mixture.marginal([2, 0]), mixture.conditional([2, 0], X[:5, [2, 0]])
+    joint = mixture.score_samples(X[:5])
+    others = [m.score_samples(row[None, [1]])[0] for m, row in zip(given, X[:5], strict=True)]
+    np.testing.assert_allclose(alone.score_samples(X[:5, [2, 0]]) + others, joint, rtol=1e-12)
+    assert [levels.tolist() for levels in alone.family_.categories] == [["no", "yes"], ["milk", "tea", "wine"]]
+    np.testing.assert_allclose(alone.probabilities_, mixture.probabilities_[:, [5, 6, 0, 1, 2]], rtol=1e-15)
+    with pytest.raises(ValueError, match="'beer' in row 0, which is not among its levels"):
+        mixture.conditional([0], ["beer"])
+
+
+def test_counts_given_their_totals_have_no_margins():
+    mixture = EMMixture(2, family=Multinomial(), random_state=0).fit(np.eye(6)[:, :3] + 1.0)
+    for method in (mixture.marginal, lambda columns: mixture.conditional(columns, [1.0])):
+        with pytest.raises(TypeError, match=r"Multinomial\(\) offers no \w+: its rows are counts given their totals"):
+            method([0])
