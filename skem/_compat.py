@@ -7,6 +7,8 @@ from functools import wraps
 from importlib.util import find_spec
 
 import numpy as np
+from sklearn.utils._indexing import _get_column_indices as column_indices
+from sklearn.utils._indexing import _safe_indexing as take_rows
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -14,6 +16,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from threadpoolctl import ThreadpoolController
 
@@ -317,6 +320,7 @@ def single_blas_thread():
 
 
 __all__ = [
+    "BaseComposition",
     "CallbackSupportMixin",
     "HasMethods",
     "Interval",
@@ -324,7 +328,9 @@ __all__ = [
     "StrOptions",
     "check_numbers",
     "check_sample_weight",
+    "column_indices",
     "single_blas_thread",
+    "take_rows",
     "unchanged_on_failure",
     "validate_columns",
     "validate_parameters",

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skem._kernels.ascent import Field, ascend, spread
-from skem._kernels.parts import Linear
+from skem._kernels.parts import Linear, placed
 from skem._kernels.passes import Prepared, run_pass, set_thread_cap
 from skem.suffstats import SuffStats
 from skem.summary import CanonicalRows, canonical_rows
@@ -66,7 +66,7 @@ class Source:
         self.coding = coding
         self.weight = sample_weight
         self.family = family
-        self._total_second = None
+        self._total_second: dict[int, np.ndarray] = {}
 
     def __len__(self):
         return self.X.shape[0] if self.index is None else len(self.index)
@@ -124,20 +124,28 @@ class Source:
         family = self.family
         weight = self.weight if weighted else None
         log_weights = np.ascontiguousarray(log_weights, dtype=np.float64)
-        if hasattr(family, "features"):
+        if family.has("features"):
             return self._run_in_python(log_weights, theta, collect, assign, weight, rows)
         part = None if theta is None else family.scorer(theta)
-        collectors = [collector or family.collector(theta, part, assign)] if collect else []
+        collectors = placed(collector or family.collector(theta, part, assign), self.X.shape[1]) if collect else []
         score, moved, n_k, sums = self._once(log_weights, part, collectors, assign=assign, sample_weight=weight, **rows)
-        shared, second = getattr(part, "shared", None), None
-        if shared is not None:
+        second = {}
+        for i, shared, first, width in self._shared(part):
             if rows.get("lse") is not None:
                 # scores are left as they are: far out the shared term would drown what tells components apart
-                rows["lse"] += self._shared_term(shared)
+                rows["lse"] += self._shared_term(shared, first, width)
             if collect or not rows:
-                second = self._second_of_all(shared)
-                score -= 0.5 * spread(shared.factor, second)
+                second[i] = self._second_of_all(shared, first, width)
+                score -= 0.5 * spread(shared.factor, second[i])
         return self._pass(score, moved, n_k, sums, second=second)
+
+    def _shared(self, part):
+        """What a pass leaves out because all components share it: place of the part, term, first column and width."""
+        own = [] if part is None else [
+            (i, getattr(one, "shared", None), first, width)
+            for i, (one, first, width) in enumerate(placed(part, self.X.shape[1]))
+        ]  # fmt: skip
+        return [term for term in own if term[1] is not None]
 
     def _once(self, log_weights, part, collectors, **rows):
         """Set a pass up and run it."""
@@ -145,29 +153,26 @@ class Source:
 
     def _prepare(self, log_weights, part, collectors, **rows):
         """Set a pass up."""
-        summary, d = self.family.summary_, self.X.shape[1]
-        scorers = []
+        summary, scorers = self.family.summary_, []
         if part is not None:
-            scorers.append((part, 0, d))
+            scorers = placed(part, self.X.shape[1])
             log_weights = log_weights + part.offset
         return Prepared(
-            self.X, summary.origin, summary.scale, len(log_weights), log_weights, scorers,
-            [(collector, 0, d) for collector in collectors], index=self.index, coding=self._coding_of(part, collectors),
-            **rows,
+            self.X, summary.origin, summary.scale, len(log_weights), log_weights, scorers, collectors,
+            index=self.index, coding=self._coding_of([own for own, _, _ in [*scorers, *collectors]]), **rows,
         )  # fmt: skip
 
-    def _coding_of(self, part, collectors):
+    def _coding_of(self, parts):
         """Rows as bytes, where they serve all parts of a pass."""
-        parts = collectors if part is None else [part, *collectors]
         return self.coding if self.coding is not None and self.coding.serves(parts) else None
 
     def _pass(self, score, moved, n_k, sums, *, second):
-        """What a pass brings back, from its flat sums and the shared second moments (or None)."""
+        """What a pass brings back, from its flat sums and the second moments that are shared, by collector."""
         if not sums:
             return Pass(score, moved, n_k, None)
-        if second is not None:
-            sums[0]["shared"] = second
-        return Pass(score, moved, n_k, self.family.statistics(n_k, sums[0]))
+        for i, moments in second.items():
+            sums[i]["shared"] = moments
+        return Pass(score, moved, n_k, self.family.statistics(n_k, *sums))
 
     def ascend(self, step, log_weights, theta, *, convergence, constant, max_updates, patience, labels):
         """Alternate passes and maximum-likelihood updates, compiled, until they end or are better left off.
@@ -207,12 +212,12 @@ class Source:
         return objectives, converged, before, last
 
     def _prepare_ascent(self, step, log_weights, theta):
-        """A soft pass at these parameters with its step, and the second moments that all components share or None."""
+        """A soft pass at these parameters with its step, and the second moments that all components share, if any."""
         part = self.family.scorer(theta)
-        shared = getattr(part, "shared", None)
-        second = None if shared is None else self._second_of_all(shared)
-        step.begin(theta, second, shared and shared.factor)
-        collectors = [self.family.collector(theta, part, "soft")]
+        shared = self._shared(part)
+        second = {i: self._second_of_all(*term) for i, *term in shared}
+        step.begin(theta, *(second[0], shared[0][1].factor) if shared else (None, None))
+        collectors = placed(self.family.collector(theta, part, "soft"), self.X.shape[1])
         return self._prepare(log_weights, part, collectors, sample_weight=self.weight), second
 
     def field(self, step, log_weights, theta, n_runs):
@@ -253,29 +258,28 @@ class Source:
         """
         self.run(log_weights, theta, collect=False, assign="hard", labels=labels)
 
-    def _run_one(self, part, *, collect=False, **rows):
-        """A pass with one component, for a part that all components share."""
-        summary, d = self.family.summary_, self.X.shape[1]
-        parts = [(part, 0, d)]
+    def _run_one(self, *place, collect=False, **rows):
+        """A pass with one component, for a part that all components share and the columns it is placed on."""
+        summary, parts = self.family.summary_, [place]
         return run_pass(
             self.X, summary.origin, summary.scale, 1, np.zeros(1), [] if collect else parts, parts if collect else [],
             index=self.index, sample_weight=self.weight, **rows,
         )  # fmt: skip
 
-    def _second_of_all(self, shared):
+    def _second_of_all(self, shared, first, d):
         """Second moments (d, d) of all rows about the shared part's mean, summed once however many passes there are."""
-        if self._total_second is None:
-            d = self.X.shape[1]
+        if first not in self._total_second:
             rows, columns = np.tril_indices(d)
-            self._total_second = np.empty((d, d))
-            self._total_second[rows, columns] = self._run_one(shared, collect=True)[3][0]["features"][0, d:]
-            self._total_second[columns, rows] = self._total_second[rows, columns]
-        return self._total_second
+            second = np.empty((d, d))
+            second[rows, columns] = self._run_one(shared, first, d, collect=True)[3][0]["features"][0, d:]
+            second[columns, rows] = second[rows, columns]
+            self._total_second[first] = second
+        return self._total_second[first]
 
-    def _shared_term(self, shared):
+    def _shared_term(self, shared, first, width):
         """What a pass left out of each row's density."""
         term = np.empty(len(self))
-        self._run_one(shared, lse=term)
+        self._run_one(shared, first, width, lse=term)
         return term
 
     def _run_in_python(self, log_weights, theta, collect, assign, weight, rows):

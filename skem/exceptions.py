@@ -1,4 +1,4 @@
-"""Warnings that skem issues, importable for filters, and the one way to issue them."""
+"""Warnings and errors that skem issues, importable for filters, and the one way to warn."""
 
 import sys
 import warnings
@@ -15,6 +15,40 @@ class DegenerateComponentWarning(UserWarning):
 
 class FormatVersionWarning(UserWarning):
     """A pickled estimator was written by another version of skem."""
+
+
+class ColumnError(ValueError):
+    """A column of X, or an entry of it, is not what it must be.
+
+    Parameters
+    ----------
+    message : str
+        With "{column}" where the column's name goes.
+    column : int or str
+        Position, or name.
+    """
+
+    def __init__(self, message, column):
+        super().__init__(message.replace("{column}", repr(column)))
+        self.message = message
+        self.column = column
+
+    def __reduce__(self):
+        return type(self), (self.message, self.column)
+
+    def among(self, columns):
+        """Return the same error about columns that are some of more.
+
+        Parameters
+        ----------
+        columns : sequence of int or str
+            What the column's position stands for.
+
+        Returns
+        -------
+        error : ColumnError
+        """
+        return type(self)(self.message, columns[self.column])
 
 
 _silent: ContextVar[bool] = ContextVar("silent", default=False)

@@ -86,12 +86,7 @@ class StandardRows(NamedTuple):
         if source.family.has("coordinates"):
             Z = source.family.coordinates(summary.to_internal(source.X[rows.index]))
             return cls(rows, Z, np.ones(Z.shape[1]))
-        unit = np.sqrt(summary.variance)
-        if source.family.equivariance == "scalar":
-            unit = np.full_like(unit, np.sqrt(summary.variance.mean()))
-        # in float precision, for weights and repeated rows to see the same bits: rows between two seeds are common in
-        # rounded data, and rounding must not choose for them
-        unit = unit.astype(np.float32).astype(np.float64)
+        unit = source.family.unit()
         Z = np.ascontiguousarray(summary.to_internal(source.X[rows.index], copy=False))
         Z /= unit
         return cls(rows, Z, unit)
@@ -166,26 +161,20 @@ def seed_labels(source, n_components, init, rng, rows=None):
 def assign_labels(source, n_components, labels, assign):
     """Statistics of the labels of a start.
 
-    Where outcomes may be impossible, each component gets a share of what all rows have, since soft assignments would
-    never leave a probability of zero.
-
     Parameters
     ----------
     source : Source
     n_components : int
     labels : int32 ndarray of shape (n,)
     assign : {"soft", "hard", "draw"}
-        How the algorithm assigns; the statistics of hard labels are theirs exactly.
+        How the algorithm assigns; the statistics of hard labels are theirs exactly, of others see `Family.share_out`.
 
     Returns
     -------
     given : Pass
     """
-    given, share = source.assign_given(n_components, codes=labels), source.family.start_share
-    if assign == "hard" or share == 0.0:
-        return given
-    common = given.stats.pool().scale((share / given.n_k.sum() * given.n_k)[:, None])
-    return given._replace(stats=given.stats.scale(1.0 - share).merge(common))
+    given = source.assign_given(n_components, codes=labels)
+    return given if assign == "hard" else given._replace(stats=source.family.share_out(given.stats, given.n_k))
 
 
 def _check_labels(init, n, n_components):

@@ -70,6 +70,19 @@ class NamedArrays:
         index = np.asarray(index)
         return self._map(lambda name, value: value if name in self.shared else value[index])
 
+    def concatenate(self, others):
+        """Components of several sets of arrays, which share none, one after the other.
+
+        Parameters
+        ----------
+        others : list of same type
+
+        Returns
+        -------
+        concatenated : same type
+        """
+        return self._map(lambda name, value: np.concatenate([value, *(getattr(other, name) for other in others)]))
+
     def where_known(self, other):
         """Fill what is nan from arrays of the same form."""
         return self._map(lambda name, value: np.where(np.isnan(value), getattr(other, name), value))

@@ -1,10 +1,11 @@
 """What a fit knows of its data before it starts: coordinates, spread and the canonical rows."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from skem._kernels.seeding import column_moments, column_range, row_hash
+from skem.exceptions import ColumnError
 from skem.memory import recall
 
 # Rows beyond this many robust standard deviations count as lying there when the data's mean and variance are
@@ -40,6 +41,8 @@ class Summary(NamedTuple):
         Columns that never change.
     n_distinct : int
         Distinct rows with weight; the number of rows where there are more distinct ones than a subsample holds.
+    parts : tuple of Summary or None
+        Of blocks of columns side by side, where they are summarized apart; then there is no covariance of all.
     """
 
     n_features: int
@@ -51,6 +54,7 @@ class Summary(NamedTuple):
     covariance: np.ndarray | None
     constant: np.ndarray
     n_distinct: int = SUBSAMPLE
+    parts: Any = None
 
     def to_internal(self, X, copy=True):
         """Map rows (n, n_features) from the user's units; the result is float64, in X itself where it need not copy."""
@@ -78,6 +82,26 @@ class Summary(NamedTuple):
         own = {name: getattr(self, name)[columns] for name in by_column}
         covariance = None if self.covariance is None else self.covariance[np.ix_(columns, columns)]
         return self._replace(n_features=len(columns), covariance=covariance, **own)
+
+    @classmethod
+    def join(cls, parts, n_distinct):
+        """Summary of blocks of columns side by side.
+
+        Parameters
+        ----------
+        parts : sequence of Summary
+        n_distinct : int
+            Of the rows as a whole.
+
+        Returns
+        -------
+        summary : Summary
+        """
+        by_column = ("origin", "scale", "mean", "variance", "constant")
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in by_column}
+        n_features = sum(part.n_features for part in parts)
+        total = parts[0].total_weight
+        return cls(n_features, total, covariance=None, n_distinct=n_distinct, parts=tuple(parts), **joined)
 
     @property
     def log_jacobian(self):
@@ -265,9 +289,10 @@ def _check_range(low, high):
         width = np.where(high > low, high - low, np.abs(high))
     if not (width < WIDEST).all():
         column = int(np.argmax(width))
-        raise ValueError(
-            f"column {column} of X runs from {low[column]:.3g} to {high[column]:.3g}: its variance would leave the "
-            "range of float64; rescale X"
+        raise ColumnError(
+            f"column {{column}} of X runs from {low[column]:.3g} to {high[column]:.3g}: its variance would leave the "
+            "range of float64; rescale X",
+            column,
         )
 
 
@@ -278,10 +303,11 @@ def summarize(X, sample_weight, equivariance, rows=None):
     ----------
     X : ndarray of shape (n, d), float32 or float64
     sample_weight : ndarray of shape (n,) or None
-    equivariance : {"affine", "columns", "scalar", "scale"} or None
+    equivariance : {"affine", "columns", "scalar", "scale"}, None or tuple
         Changes of units that the family is closed under: an origin and a scale a column ("affine": mixtures of columns,
         too), one scale for all ("scalar"), a scale a column where zero stays zero and nothing is negative ("scale",
-        origin 0), or none at all (then origin 0 and scale 1).
+        origin 0), or none at all (then origin 0 and scale 1). A tuple has such a word and the names of the columns for
+        each of several blocks of them, side by side in X.
     rows : CanonicalRows, default=None
         Of X, where not a bit may depend on how rows were given: the order in which moments are summed.
 
@@ -294,6 +320,8 @@ def summarize(X, sample_weight, equivariance, rows=None):
     ValueError
         If a column's variance would overflow, or an entry lies so far out that its square would in any unit.
     """
+    if isinstance(equivariance, tuple):
+        return _summarize_blocks(X, sample_weight, equivariance, rows)
     # columns of their own units are seen alike, whatever else a family is closed under
     units = "columns" if equivariance == "affine" else equivariance
     return recall(lambda: _summarize(X, sample_weight, units, rows), (X, sample_weight, rows), units)
@@ -334,9 +362,10 @@ def _summarize(X, sample_weight, equivariance, rows):
         distance = np.abs(X[:, column] - origin[column])
         centre = "zero" if equivariance == "scale" else "median"
         row = int(np.argmax(distance if sample_weight is None else np.where(sample_weight > 0, distance, 0.0)))
-        raise ValueError(
-            f"X[{row}, {column}] = {X[row, column]:.3g} lies {farthest[column]:.3g} standard deviations from the "
-            f"{centre} of column {column}; drop the row or transform the column"
+        raise ColumnError(
+            f"X[{row}, {{column}}] = {X[row, column]:.3g} lies {farthest[column]:.3g} standard deviations from the "
+            f"{centre} of column {{column}}; drop the row or transform the column",
+            column,
         )
     weight, index = (sample_weight, None) if rows is None else (rows.weight, rows.index)
     located = equivariance not in (None, "scale")
@@ -358,7 +387,23 @@ def _summarize(X, sample_weight, equivariance, rows):
         sample -= chosen.weight @ sample / chosen.weight.sum()
         sample *= np.sqrt(chosen.weight)[:, None]
         covariance = sample.T @ sample / max(chosen.weight.sum() - 1.0, 1.0)
-    n_distinct = len(chosen.index)
-    if n_distinct >= _subsample_size(d):
-        n_distinct = len(X)
+    n_distinct = _n_distinct(X, chosen)
     return Summary(d, float(total), origin, scale, np.asarray(mean), variance, covariance, constant, n_distinct)
+
+
+def _n_distinct(X, chosen):
+    """Distinct rows with weight, as a subsample of them tells."""
+    n_distinct = len(chosen.index)
+    return len(X) if n_distinct >= _subsample_size(X.shape[1]) else n_distinct
+
+
+def _summarize_blocks(X, sample_weight, blocks, rows):
+    """Summary of blocks of columns, each by its own (equivariance, names of columns)."""
+    parts, first = [], 0
+    for equivariance, columns in blocks:
+        try:
+            parts.append(summarize(X[:, first : first + len(columns)], sample_weight, equivariance, rows))
+        except ColumnError as error:
+            raise error.among(columns) from None
+        first += len(columns)
+    return Summary.join(parts, _n_distinct(X, subsample(X, sample_weight)))

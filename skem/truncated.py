@@ -63,7 +63,7 @@ class TruncatedSource(Source):
         if fresh:
             self._sets = np.empty((len(self), self.n_active), dtype=np.int32)
         result = run_truncated(
-            self.X, summary.origin, summary.scale, n_components, log_weights + part.offset, part, collectors[0],
+            self.X, summary.origin, summary.scale, n_components, log_weights + part.offset, part, collectors[0][0],
             self._sets, fresh=fresh, first_tile=self._first_tile, n_tiles=n_tiles, hard=assign == "hard", **rows,
         )  # fmt: skip
         self._n_passes += 1

@@ -3,6 +3,7 @@
 A new family adds a row here and no test file. `law(*verbs)` hands a test the rows whose family has the verbs.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from skem.families import (
     Gaussian,
     Multinomial,
     Poisson,
+    Product,
     VonMisesFisher,
 )
 from skem.summary import summarize
@@ -229,7 +231,10 @@ def gaussian_kl(post, prior):
 
 
 class Case(NamedTuple):
-    """A family and its twins; each twin takes internal coordinates and includes the base measure."""
+    """A family and its twins; each twin takes internal coordinates and includes the base measure.
+
+    A product has its blocks, as (name, case, columns), and as many columns as they have, whatever is asked for.
+    """
 
     name: str
     family: Family
@@ -240,6 +245,7 @@ class Case(NamedTuple):
     kl: callable
     #: size of the terms that cancel one another in a row's score, where they can be far above 1
     grain: callable = None
+    blocks: tuple = ()
 
 
 CONJUGATE = ("full", "tied", "diag", "spherical", "EII", "EEI")
@@ -264,6 +270,25 @@ def rayleigh_case(name, family):
         lambda post, prior: gamma_kl(
             np.broadcast_to(post.n[:, None], post.total.shape), post.total, prior.n[:, None], prior.total
         ),
+    )  # fmt: skip
+
+
+def product_case(name, **widths):
+    """Blocks with so many columns each, called by the names of their cases."""
+    by_name, blocks, first = {case.name: case for case in CASES}, [], 0
+    for block, width in widths.items():
+        blocks.append((block, by_name[block], list(range(first, first + width))))
+        first += width
+
+    def total(twin, *args):
+        """A twin that takes joint arrays, and rows last."""
+        own = ([arg.parts[block] if hasattr(arg, "parts") else arg[:, at] for arg in args] for block, _, at in blocks)
+        return sum(getattr(case, twin)(*each) for (_, case, _), each in zip(blocks, own, strict=True))
+
+    return Case(
+        name, Product([(block, case.family, at) for block, case, at in blocks]),
+        lambda rng, n, d: np.hstack([case.rows(rng, n, len(at)) for _, case, at in blocks]),
+        *(partial(total, twin) for twin in ("density", "predictive", "log_prior", "kl")), blocks=tuple(blocks),
     )  # fmt: skip
 
 
@@ -314,6 +339,10 @@ CASES = [
     rayleigh_case("toy", Rayleigh()),
     rayleigh_case("toy_by_density", RayleighByDensity()),
 ]  # fmt: skip
+CASES += [
+    product_case("mixed", diag=1, categorical=1, poisson=1),
+    product_case("apart", full=2, tied=2, bernoulli=1),
+]
 
 
 SHAPED_CASES = [gaussian_case(structure) for structure in SHAPED]

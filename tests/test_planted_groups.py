@@ -53,6 +53,10 @@ PLANTED = {
         {"probabilities": GROUPS / GROUPS.sum(axis=1, keepdims=True)},
     ),
     "Poisson": lambda family: (family, {"rates": 40.0 * GROUPS}),
+    "Product": lambda family: (
+        families.Product([("answers", families.Bernoulli(), list(range(1, 25))), ("visits", families.Poisson(), 0)]),
+        {"answers__probabilities": ONES, "visits__rates": [[1.0], [5.0], [20.0]]},
+    ),
     "VonMisesFisher": lambda family: (family, {"means": np.eye(4)[:3], "concentrations": np.full(3, 30.0)}),
 }
 #: how far moments of so few rows may be off, in standard deviations, where tails are long

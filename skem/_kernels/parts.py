@@ -1,6 +1,6 @@
 """What a family hands to a pass: how to score a row, and which sums to collect."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,6 +48,27 @@ class Centred(NamedTuple):
     mean: np.ndarray
     factor: np.ndarray | None = None
     offset: np.ndarray | None = None
+
+
+class Several(NamedTuple):
+    """Parts side by side, each with columns of its own; scores add up, and each collects its sums.
+
+    Attributes
+    ----------
+    places : tuple of (part, first column, number of columns)
+    """
+
+    places: tuple[tuple[Any, int, int], ...]
+
+    @property
+    def offset(self):
+        """Sum of the parts' offsets, (n_components,)."""
+        return np.sum([part.offset for part, _, _ in self.places], axis=0)
+
+
+def placed(part, d):
+    """Parts with their columns, as a pass over d columns takes them: (part, first column, number of columns)."""
+    return list(part.places) if isinstance(part, Several) else [(part, 0, d)]
 
 
 def n_linear_features(part, d):

@@ -130,10 +130,15 @@ class BaseMixture(
             if by_tree:
                 return TreeSource(X, sample_weight, family)
             return Source(X, sample_weight, family, coding=Coding.of(X, family))
-        if hasattr(family, "features"):
+        if family.has("features"):
             raise ValueError(
                 f"n_active={self.n_active} needs a family whose features are compiled, and those of "
                 f"{type(family).__name__}() are Python; leave n_active=None"
+            )
+        if not family.one_part:
+            raise ValueError(
+                f"n_active={self.n_active} needs a family that scores all columns in one, which "
+                f"{type(family).__name__}() does not; leave n_active=None"
             )
         return TruncatedSource(X, sample_weight, family, self.n_active)
 
@@ -171,7 +176,8 @@ class BaseMixture(
 
     def _validate_parameters(self):
         """Check the estimator's parameters and its family's, each by name."""
-        for part in (self, self._family()):
+        validate_parameters(self, self._parameter_constraints)
+        for part in self._family().members():
             constraints = getattr(part, "_parameter_constraints", None)
             if constraints:
                 validate_parameters(part, constraints)

@@ -145,8 +145,8 @@ class DensityFeaturesMixin:
 
     def _restricted(self, columns, log_weights, theta):
         """Mixture of some columns, with log weights and theta in their coordinates."""
-        family = self.family_.of_columns(columns)
-        mixture = self._from_theta(family, family.bind(self.family_.summary_.take(columns)), log_weights, theta)
+        family = self.family_
+        mixture = self._from_theta(family.of_columns(columns), family.restrict(columns), log_weights, theta)
         if hasattr(self, "feature_names_in_"):
             mixture.feature_names_in_ = self.feature_names_in_[columns]
         return mixture

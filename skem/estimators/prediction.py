@@ -29,8 +29,8 @@ class DrawnIn:
     ----------
     X : ndarray of shape (n, d)
     summary : Summary
-    power : int, default=2
-        Of the distance, by which the log density falls off.
+    power : int or ndarray of shape (d,), default=2
+        Of the distance, by which the log density falls off; 0 for columns that are left as they are.
 
     Attributes
     ----------
@@ -40,7 +40,9 @@ class DrawnIn:
     """
 
     def __init__(self, X, summary, power=2):
-        self.origin, self.power = summary.origin, power
+        self.origin = summary.origin
+        power = np.broadcast_to(power, X.shape[1:])
+        self.fixed = power == 0
         low, high = column_range(X, None)
         # nearly always all columns are near by the units of the smallest, as plain numbers tell soonest
         farthest = max(high.tolist() + (-low).tolist()) + max(map(abs, self.origin.tolist()))
@@ -50,24 +52,28 @@ class DrawnIn:
         unit = np.frexp(summary.scale)[1]
         # halves, since the difference of two finite numbers may overflow
         reach = np.maximum(np.abs(high / 2 - self.origin / 2), np.abs(low / 2 - self.origin / 2))
-        if (np.frexp(reach)[1] - unit).max() < FAR:
+        if np.where(self.fixed, 0, np.frexp(reach)[1] - unit).max() < FAR:
             self.rows = self.halvings = np.zeros(0, dtype=np.intp)
             return
         half = X.astype(np.float64) / 2 - self.origin / 2
-        exponent = np.where(half == 0.0, np.iinfo(np.int32).min // 2, np.frexp(half)[1] - unit).max(axis=1)
+        still = self.fixed | (half == 0.0)
+        exponent = np.where(still, np.iinfo(np.int32).min // 2, np.frexp(half)[1] - unit).max(axis=1)
         self.rows = np.flatnonzero(exponent >= FAR)
         self.halvings = exponent[self.rows] - FAR
         self.half = half[self.rows]
+        # far out the highest power decides
+        far = ~self.fixed & (np.frexp(self.half)[1] - unit >= FAR)
+        self.power = np.where(far, power, 0).max(axis=1)
 
     def near(self, extra=0):
         """Return the far rows drawn in, by 2 ** extra more than needed."""
-        return self.origin + np.ldexp(self.half, 1 - extra - self.halvings[:, None])
+        return self.origin + np.ldexp(self.half, np.where(self.fixed, 1, 1 - extra - self.halvings[:, None]))
 
     def stretch(self, value):
         """Return such terms (m,) or (m, K) of the far rows at their true distance, the lowest float at least."""
-        halvings = self.halvings.reshape((-1,) + (1,) * (value.ndim - 1))
+        doublings = (self.power * self.halvings).reshape((-1,) + (1,) * (value.ndim - 1))
         with np.errstate(over="ignore"):
-            return np.maximum(np.ldexp(value, self.power * halvings), -np.finfo(np.float64).max)
+            return np.maximum(np.ldexp(value, doublings), -np.finfo(np.float64).max)
 
 
 def bounded_source(X, family):
@@ -86,9 +92,8 @@ def bounded_source(X, family):
     drawn : DrawnIn or None
         None where no row is too far out.
     """
-    drawn = None
-    if family.equivariance is not None:
-        drawn = DrawnIn(X, family.summary_, 1 if family.equivariance == "scale" else 2)
+    power = family.tail_power()
+    drawn = DrawnIn(X, family.summary_, power) if np.any(power) else None
     if drawn is None or not len(drawn.rows):
         return Source(X, None, family), None
     X = X.copy()

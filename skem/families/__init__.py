@@ -10,6 +10,7 @@ from skem.families.gaussian import Gaussian
 from skem.families.log_normal import LogNormal
 from skem.families.multinomial import Multinomial
 from skem.families.poisson import Poisson
+from skem.families.product import Product
 from skem.families.von_mises_fisher import VonMisesFisher
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "LogNormal",
     "Multinomial",
     "Poisson",
+    "Product",
     "VonMisesFisher",
 ]

@@ -59,7 +59,7 @@ class Family(BaseEstimator):
     #: of the data, on a bound clone
     summary_: Any
     #: changes of units the family is closed under: "affine", "columns", "scalar", "scale" or None, see `summarize`
-    equivariance: str | None = None
+    equivariance: Any = None
     #: T(x), see `skem._kernels.parts.Linear`
     feature_map = "x"
     #: kind of sequential sweep in `skem._kernels.collapsed`, or None
@@ -80,8 +80,19 @@ class Family(BaseEstimator):
         """
         return [self]
 
-    #: share of all rows' statistics that each component of a soft run has at its start, see `skem.starts`
+    def members(self):
+        """Families that this one is made of, itself as a rule.
+
+        Returns
+        -------
+        families : list of Family
+        """
+        return [self]
+
+    #: share of all rows' statistics that each component of a soft run has at its start, see `share_out`
     start_share = 0.0
+    #: whether a pass scores the rows by one compiled part
+    one_part = True
     #: whether X may be columns of anything, which `encode` makes numbers of; else it is numbers before
     encodes = False
 
@@ -162,6 +173,44 @@ class Family(BaseEstimator):
     #: passes that a start needs before its statistics are exact
     n_start_passes = 1
 
+    def unit(self):
+        """Units that make the columns alike, in internal coordinates: ndarray of shape (n_features,)."""
+        unit = np.sqrt(self.summary_.variance)
+        if self.equivariance == "scalar":
+            unit = np.full_like(unit, np.sqrt(self.summary_.variance.mean()))
+        # in float precision, for weights and repeated rows to see the same bits: rows between two seeds are common in
+        # rounded data, and rounding must not choose for them
+        return unit.astype(np.float32).astype(np.float64)
+
+    def tail_power(self):
+        """Power of the distance by which the log density falls off, 0 where units are fixed: for all columns or each.
+
+        Returns
+        -------
+        power : int or int ndarray of shape (n_features,)
+        """
+        return {None: 0, "scale": 1}.get(self.equivariance, 2)
+
+    def share_out(self, stats, n_k):
+        """Statistics of the labels of a soft start, `start_share` of them exchanged for what all rows have.
+
+        Soft assignments never leave a probability of zero, so that a start must not have one.
+
+        Parameters
+        ----------
+        stats : SuffStats
+        n_k : ndarray of shape (n_components,)
+
+        Returns
+        -------
+        stats : SuffStats
+        """
+        share = self.start_share
+        if share == 0.0:
+            return stats
+        common = stats.pool().scale((share / n_k.sum() * n_k)[:, None])
+        return stats.scale(1.0 - share).merge(common)
+
     def statistics(self, n_k, sums):
         """Sufficient statistics from the sums of a pass."""
         return SuffStats({"n": n_k, "total": sums["features"]})
@@ -213,6 +262,10 @@ class Family(BaseEstimator):
 
     #: mass up to which a component counts as degenerate, too: its likelihood says more of the rows than of a cluster
     least_mass = 0.0
+
+    def worth(self, stats):
+        """What groups of rows are worth to `agglomerate`: their largest log-likelihoods, of shape (n_groups,)."""
+        return self.log_likelihood(self.mle(stats), stats)
 
     def agglomerate(self, stats, n_left):
         """Merge groups of rows, the pair first that loses the least of the largest likelihood.
@@ -290,6 +343,19 @@ class Family(BaseEstimator):
         family : Family
         """
         return type(self)()
+
+    def restrict(self, columns):
+        """Return `of_columns`, bound to these columns of the data.
+
+        Parameters
+        ----------
+        columns : list of int
+
+        Returns
+        -------
+        family : Family
+        """
+        return self.of_columns(columns).bind(self.summary_.take(columns))
 
     #: why the family lacks a verb, where it may be missed: a clause for the error message
     reasons: ClassVar[dict[str, str]] = {}

@@ -2,12 +2,14 @@
 
 import numpy as np
 
+from skem.exceptions import ColumnError
+
 # Rows checked at a time.
 BLOCK = 1 << 13
 
 
 def check_rows(X, allowed, what):
-    """Raise ValueError at the first entry that is not allowed.
+    """Raise ColumnError, a ValueError, at the first entry that is not allowed.
 
     Parameters
     ----------
@@ -23,7 +25,7 @@ def check_rows(X, allowed, what):
         flags = allowed(block)
         if not flags.all():
             row, column = np.argwhere(~flags)[0]
-            raise ValueError(f"X[{start + row}, {column}] = {block[row, column]}: {what}")
+            raise ColumnError(f"X[{start + row}, {{column}}] = {block[row, column]}: {what}", int(column))
 
 
 def check_counts(X, family):

@@ -12,6 +12,7 @@ from skem._kernels.parts import Centred, Linear
 from skem.families.base import Parameters
 from skem.families.covariance import DISTINCT, STRUCTURES
 from skem.families.margins import conditional_factor, marginal_factor
+from skem.families.merging import worth_of_groups
 from skem.families.named_priors import SHRINKAGE
 from skem.families.normal_wishart import LOG_2PI, NormalInverseWishart
 from skem.log_sum_exp import QuadraticTerms
@@ -135,7 +136,7 @@ class Gaussian(NormalInverseWishart):
         return STRUCTURES[self.covariance_type]
 
     @property
-    def equivariance(self):  # type: ignore[override] # a structure's own, where the base has a constant
+    def equivariance(self):
         """Changes of units that the covariance structure is closed under."""
         return self._structure.equivariance
 
@@ -324,14 +325,19 @@ class Gaussian(NormalInverseWishart):
         """Mass up to which a component counts as degenerate."""
         return float(self.summary_.n_features)
 
-    def agglomerate(self, stats, n_left):
+    def _typical(self):
+        """Scatter of a typical row in the structure's shape."""
         structure, summary = self._structure, self.summary_
-        ridge, scatter = summary.variance, stats.scatter
         if structure.collect == "full":
             # the variance for the sake of columns that say nothing of their own
-            ridge = summary.covariance + 1e-6 * np.diag(ridge)
-        elif structure.isotropic:
-            ridge = ridge.sum()
+            return summary.covariance + 1e-6 * np.diag(summary.variance)
+        return summary.variance.sum() if structure.isotropic else summary.variance
+
+    def worth(self, stats):
+        return worth_of_groups(self._structure, stats, self._typical(), MERGING_RIDGE)
+
+    def agglomerate(self, stats, n_left):
+        structure, ridge, scatter = self._structure, self._typical(), stats.scatter
         if structure.merging == "tied" and ridge.ndim == 1:
             ridge, scatter = np.diag(ridge), np.diag(scatter)
         return Groups(structure.merging, stats.kappa, stats.mean, scatter, MERGING_RIDGE * ridge).merge(n_left)

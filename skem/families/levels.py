@@ -4,36 +4,17 @@ import numbers
 
 import numpy as np
 
-from skem._compat import check_table
-
-
-def _columns(X):
-    """Columns of a data frame or a two-dimensional array, and what to call them."""
-    check_table(X)
-    if hasattr(X, "columns") and hasattr(X, "__getitem__"):
-        names = list(X.columns)
-        return [X[name] for name in names], [f"column {name!r}" for name in names]
-    if hasattr(X, "toarray"):
-        raise TypeError("Sparse data was passed, but Categorical() takes columns of levels: pass a dense array")
-    X = np.asarray(X)
-    return [X[:, j] for j in range(X.shape[1])], [f"column {j}" for j in range(X.shape[1])]
-
-
-def _is_missing(value):
-    try:
-        return value is None or bool(value != value)
-    except TypeError:  # pandas' NA is neither true nor false
-        return True
+from skem.families.frames import columns_of, is_missing
 
 
 def _values(column, name):
     """Distinct values of a column in order, and where each row's stands among them."""
     values = np.asarray(column)
-    missing = [_is_missing(value) for value in values] if values.dtype == object else values != values
+    missing = [is_missing(value) for value in values] if values.dtype == object else values != values
     if np.any(missing):
         raise ValueError(
-            f"{name} of X holds a missing value (NaN or None) in row {int(np.argmax(missing))}: Categorical() knows "
-            "none; drop the row, or write a level of its own"
+            f"column {name!r} of X holds a missing value (NaN or None) in row {int(np.argmax(missing))}: Categorical() "
+            "knows none; drop the row, or write a level of its own"
         )
     if values.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} of X holds {values[0]!r}")
@@ -43,10 +24,10 @@ def _values(column, name):
     try:
         return np.unique(values, return_inverse=True)
     except TypeError:
-        raise ValueError(f"{name} of X mixes types that have no order; turn its values into strings") from None
+        raise ValueError(f"column {name!r} of X mixes types that have no order; turn its values into strings") from None
 
 
-def _declared(column):
+def declared_levels(column):
     """Levels that a column's type declares, in their order, or None."""
     declared = getattr(getattr(column, "cat", None), "categories", None)
     if declared is None and type(getattr(column, "dtype", None)).__name__ == "Enum":
@@ -70,18 +51,18 @@ def find_levels(X, categories):
     """
     if isinstance(categories, numbers.Integral):
         return categories
-    columns, names = _columns(X)
+    columns, names = columns_of(X)
     if not isinstance(categories, str):
         if len(categories) != len(columns):
             raise ValueError(f"categories names the levels of {len(categories)} columns, X has {len(columns)}")
         levels = [np.asarray(given) for given in categories]
         for given, name in zip(levels, names, strict=True):
             if given.ndim != 1 or len(given) == 0 or len(set(given.tolist())) < len(given):
-                raise ValueError(f"categories of {name} must be distinct levels, at least one")
+                raise ValueError(f"categories of column {name!r} must be distinct levels, at least one")
         return levels
     found = []
     for column, name in zip(columns, names, strict=True):
-        declared = _declared(column)
+        declared = declared_levels(column)
         found.append(_values(column, name)[0] if declared is None else declared)
     return found
 
@@ -104,7 +85,7 @@ def encode_columns(X, categories):
     ValueError
         Where a row has no level, or one that is not among the column's, naming both.
     """
-    columns, names = _columns(X)
+    columns, names = columns_of(X)
     if not isinstance(categories, numbers.Integral) and len(columns) != len(categories):
         raise ValueError(f"X has {len(columns)} features, but the levels of {len(categories)} are known")
     codes = np.empty((len(columns[0]) if columns else 0, len(columns)))
@@ -117,11 +98,11 @@ def encode_columns(X, categories):
             row = int(np.argmax(inverse == known.index(-1)))
             shown = ", ".join(map(repr, list(levels)[:10])) + (", ..." if len(levels) > 10 else "")
             raise ValueError(
-                f"{name} of X holds {values.tolist()[known.index(-1)]!r} in row {row}, which is not among its levels "
-                f"{shown}; add it to Categorical(categories=...) or drop the row"
+                f"column {name!r} of X holds {values.tolist()[known.index(-1)]!r} in row {row}, which is not among its "
+                f"levels {shown}; add it to Categorical(categories=...) or drop the row"
             )
         codes[:, j] = np.asarray(known, dtype=np.float64)[inverse]
     return codes
 
 
-__all__ = ["encode_columns", "find_levels"]
+__all__ = ["declared_levels", "encode_columns", "find_levels"]

@@ -237,8 +237,10 @@ class Algorithm:
         """Raise TypeError in one sentence where the family lacks a verb that this cell needs."""
         missing = [verb for verb in REQUIRED[self.update] if not family.has(verb)]
         if missing:
+            # of a family made of several, the one that is to blame
+            lacking = [member for member in family.members() if not all(member.has(verb) for verb in missing)]
             raise TypeError(
-                f"{family!r} offers no {', '.join(missing)}: this algorithm needs a family with "
+                f"{lacking[-1]!r} offers no {', '.join(missing)}: this algorithm needs a family with "
                 f"{', '.join(REQUIRED[self.update])}"
             )
 

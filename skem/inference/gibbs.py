@@ -166,10 +166,7 @@ def separable(model):
 
 def _concatenate(parts):
     """Components of several sets of arrays one after the other."""
-    if len(parts) == 1:
-        return parts[0]
-    arrays = [part.to_dict()["arrays"] for part in parts]
-    return type(parts[0])({name: np.concatenate([own[name] for own in arrays]) for name in arrays[0]})
+    return parts[0] if len(parts) == 1 else parts[0].concatenate(parts[1:])
 
 
 def unit_starts(sample_weight, n):

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import clone
 
-from skem._compat import single_blas_thread
+from skem._compat import single_blas_thread, take_rows
 from skem.estimators.base import BaseMixture
 from skem.exceptions import silent_warnings
 from skem.inference.base import Model
@@ -54,7 +54,9 @@ class Improver:
     """
 
     def __init__(self, fitted, X, sample_weight):
-        family, d = fitted.family_, X.shape[1]
+        family = fitted.family_
+        X = fitted._validate(X, False) if family.encodes else X
+        d = X.shape[1]
         self.rows = X, sample_weight
         self.family = family
         self.neighbors = Neighbors(X, sample_weight, family)
@@ -250,4 +252,4 @@ def _rows(X, sample_weight, rows):
     """Rows and their weights by position; None means all."""
     if rows is None:
         return X, sample_weight
-    return X[rows], None if sample_weight is None else sample_weight[rows]
+    return take_rows(X, rows), None if sample_weight is None else sample_weight[rows]

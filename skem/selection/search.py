@@ -26,6 +26,7 @@ from skem._compat import (
     check_sample_weight,
     single_blas_thread,
     unchanged_on_failure,
+    validate_columns,
     validate_parameters,
     validate_rows,
 )
@@ -196,11 +197,14 @@ class MixtureSelection(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = False
-        families = [self.families] if isinstance(self.families, Family) else self.families
-        if families is None:
-            families = [getattr(estimator, "family", None) for estimator in self._estimators()]
-        tags.input_tags.positive_only = any(getattr(family, "domain", None) == "counts" for family in families)
+        tags.input_tags.positive_only = any(getattr(f, "domain", None) == "counts" for f in self._all_families())
         return tags
+
+    def _all_families(self):
+        """Families of all candidates, None for those of an estimator that chooses its own."""
+        if self.families is not None:
+            return [self.families] if isinstance(self.families, Family) else self.families
+        return [getattr(estimator, "family", None) for estimator in self._estimators()]
 
     @property
     def _n_features_out(self):
@@ -271,13 +275,19 @@ class MixtureSelection(
             check_criterion(estimator, self.criterion)
         families = None if self.families is None else several(self.families, "families", Family)
         n_components = numbers_of_components(self.n_components)
-        X = validate_rows(self, X, reset=True, ensure_min_samples=2)
+        encoder = next((family for family in self._all_families() if getattr(family, "encodes", False)), None)
+        if encoder is None:
+            X = numeric = validate_rows(self, X, reset=True, ensure_min_samples=2)
+        else:
+            # every candidate reads the columns in its own way
+            validate_columns(self, X, reset=True)
+            numeric = encoder.learn(X).encode(X)
         weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        chains = make_chains(estimators, families, self.param_grid, n_components, X.shape[1], seed)
+        chains = make_chains(estimators, families, self.param_grid, n_components, self.n_features_in_, seed)
         folds, fold_weights = [None], None
         if self.criterion == "held_out":
-            folds = make_folds(self.cv, X, y, weight, np.random.default_rng(seed))
+            folds = make_folds(self.cv, numeric, y, weight, np.random.default_rng(seed))
             fold_weights = np.array([len(test) if weight is None else weight[test].sum() for _, test in folds])
         with remembering(len(X)):
             done = Parallel(n_jobs=self.n_jobs)(

@@ -1,19 +1,28 @@
 """Laws of points: `mle` and `mode` are where their objectives are largest, `attributes` names the point."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from families_under_test import CASES, DIRICHLET, SHAPED, Problem, groups, law
 from shapes import moved as moved_shapes
 
 from skem.families import Gaussian
+from skem.joint import Joint
 from skem.summary import summarize
 
 GAUSSIAN = [case for case in CASES if isinstance(case.family, Gaussian)]
-RATES = [case for case in CASES if case not in GAUSSIAN and case.name not in DIRICHLET]
+RATES = [case for case in CASES if case not in GAUSSIAN and case.name not in DIRICHLET and not case.blocks]
 
 
 def nearby(p, theta, size):
     """A theta near this one, through the public parameters, where every family is unconstrained enough."""
+    if p.case.blocks:
+        return Joint({
+            name: nearby(SimpleNamespace(case=case, family=p.family.bound_[name], X=p.X[:, at], rng=p.rng),
+                         theta.parts[name], size)
+            for name, case, at in p.case.blocks
+        })  # fmt: skip
     public = {name.rstrip("_"): value for name, value in p.family.attributes(theta).items()}
     moved = {}
     for name, value in public.items():

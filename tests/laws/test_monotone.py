@@ -87,13 +87,21 @@ def test_the_likelihood_of_families_without_a_prior_never_falls(cell, case, n, d
     check_monotone(cell, case, n, d, K, how, weighted, False, seed)
 
 
-def check_monotone(cell, case, n, d, K, how, weighted, sticks, seed):
-    rng = np.random.default_rng(seed)
+def rows_of(case, rng, n, d, how):
+    """Rows of a case, spoilt; those of a product block by block."""
+    if case.blocks:
+        parts = [rows_of(own, rng, n, len(at), how) for _, own, at in case.blocks]
+        return np.ascontiguousarray(np.hstack(parts))
     # a scatter matrix with squares of 1e12 in one direction has no digits left for another, whatever the order of
     # summing, the less where all columns have one unit; variances of single columns lose nothing to one another
     far = 1e1 if case.name in SHAPED else 1e3 if case.name in ("full", "tied") else 1e6
     far = None if case.family.domain in ("zeros and ones", "levels", "numbers between 0 and 1") else far
-    X = spoil(case.rows(rng, n, d), how, rng, case.name in REAL, far)
+    return spoil(case.rows(rng, n, d), how, rng, case.name in REAL, far)
+
+
+def check_monotone(cell, case, n, d, K, how, weighted, sticks, seed):
+    rng = np.random.default_rng(seed)
+    X = rows_of(case, rng, n, d, how)
     weight = rng.choice([0.0, 0.3, 1.0, 2.0, 7.0], size=n) + 1e-3 * (np.arange(n) == 0) if weighted else None
     family = case.family.bind(summarize(X, weight, case.family.equivariance))
     source = Source(X, weight, family)

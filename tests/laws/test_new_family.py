@@ -121,4 +121,4 @@ def test_a_family_of_the_user_is_never_touched(case):
     p = Problem(case)
     assert vars(case.family) == before
     assert p.family is not case.family
-    assert p.family.get_params() == case.family.get_params()
+    assert repr(p.family.get_params()) == repr(case.family.get_params())

@@ -1,6 +1,7 @@
 """Objectives against formulas written again from METHODS 3 and 4, in plain sums of the rows."""
 
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,13 +19,16 @@ from skem.inference.variational import VariationalBayes
 from skem.weights import DirichletWeights
 
 every = law("prior", "log_normalizer")
+PRODUCTS = {case.name: case.blocks for case in CASES if case.blocks}
 
 
 # --- formulas -------------------------------------------------------------------------------------
 
 
 def hyper(p):
-    """Prior of one component as plain numbers."""
+    """Prior of one component as plain numbers, of a product by block."""
+    if p.case.blocks:
+        return {block: hyper(SimpleNamespace(case=own, prior=p.prior.parts[block])) for block, own, _ in p.case.blocks}
     one = p.prior.take([0]) if not p.prior.shared else p.prior
     return {name: value[0] if name not in p.prior.shared else value for name, value in one.to_dict()["arrays"].items()}
 
@@ -70,6 +74,8 @@ def log_scatter_evidence(name, h, n, grown):
 
 def log_marginal(name, h, Z, resp):
     """Log evidence of rows with (weighted) responsibilities (n, K), base measure included."""
+    if name in PRODUCTS:
+        return sum(log_marginal(own.name, h[block], Z[:, at], resp) for block, own, at in PRODUCTS[name])
     d, K = Z.shape[1], resp.shape[1]
     total, shared = 0.0, 0.0
     for k in range(K):
@@ -105,6 +111,8 @@ def log_weights_term(alpha, n_k):
 
 def expected_scores(name, h, Z, resp):
     """E_q log p(x | theta_k) of every row and component, q from these responsibilities (METHODS 3.1-3.7)."""
+    if name in PRODUCTS:
+        return sum(expected_scores(own.name, h[block], Z[:, at], resp) for block, own, at in PRODUCTS[name])
     d, columns = Z.shape[1], []
     total = sum(posterior_sums(h, Z, w)[3] for w in resp.T) if name in SHARED else 0.0
     for w in resp.T:
@@ -273,16 +281,33 @@ def test_lower_bound_of_em_is_the_score(case, weighted):
 
 def log_priors(p, mixture, alpha):
     """Log density of the prior at the published parameters, in the user's units, by SciPy."""
-    family, s = mixture.family_, mixture.family_.summary_.scale
-    p.prior = family.prior(mixture.n_components_)
-    h = hyper(p)
     total = sps.dirichlet.logpdf(mixture.weights_ / mixture.weights_.sum(), np.full(len(mixture.weights_), alpha))
+    return total + log_prior_of_parameters(p.case, p.X, mixture)
+
+
+def log_prior_of_parameters(case, X, mixture):
+    """The same without the weights; of a product block by block."""
+    if case.blocks:
+        total = 0.0
+        for block, own, at in case.blocks:
+            named = {
+                name.split("__")[1]: value for name, value in vars(mixture).items() if name.startswith(block + "__")
+            }
+            part = SimpleNamespace(
+                family_=mixture.family_.bound_[block], n_components_=mixture.n_components_,
+                _theta=mixture._theta.parts[block], **named,
+            )  # fmt: skip
+            total += log_prior_of_parameters(own, X[:, at], part)
+        return total
+    family, s, total = mixture.family_, mixture.family_.summary_.scale, 0.0
+    p = SimpleNamespace(case=case, prior=family.prior(mixture.n_components_))
+    h = hyper(p)
     if hasattr(mixture, "rates_"):
         a, b = (h["n"], h["total"] * s) if p.case.name in WAITING else (h["total"], h["n"])
-        return total + sps.gamma.logpdf(mixture.rates_, a, scale=1.0 / b).sum()
+        return sps.gamma.logpdf(mixture.rates_, a, scale=1.0 / b).sum()
     if p.case.name in DIRICHLET or p.case in POINT_CASES:
-        return total + p.case.log_prior(p.prior, mixture._theta)
-    d, covariances = p.X.shape[1], mixture.covariances_
+        return p.case.log_prior(p.prior, mixture._theta)
+    d, covariances = X.shape[1], mixture.covariances_
     m0 = family.summary_.to_user(h["mean"])
     for k, mean in enumerate(mixture.means_):
         sigma = covariances if p.case.name in SHARED else covariances[k]

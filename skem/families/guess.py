@@ -1,0 +1,72 @@
+"""Which family suits a column, by its values alone."""
+
+import numpy as np
+
+from skem.families.bernoulli import Bernoulli
+from skem.families.categorical import Categorical
+from skem.families.frames import columns_of, is_missing
+from skem.families.gaussian import Gaussian
+from skem.families.levels import declared_levels, find_levels
+from skem.families.poisson import Poisson
+
+# Whole numbers without a zero are codes where there are at most so many different ones.
+MOST_CODES = 10
+
+
+def _kind(column, name):
+    """Kind of a column: "flags", "counts", "levels" or "measurements"."""
+    if declared_levels(column) is not None:
+        return "levels"
+    values = np.asarray(column)
+    if values.dtype == object:
+        values = np.array([value for value in values if not is_missing(value)])
+    kind = values.dtype.kind
+    if kind in "OUST":
+        return "levels"
+    if kind == "b":
+        return "flags"
+    if kind == "f":
+        return "measurements"
+    if kind not in "iu":
+        raise ValueError(f"column {name!r} has values of dtype {values.dtype}, which no family takes: turn them into "
+                         "numbers or strings, or leave the column out")  # fmt: skip
+    distinct = np.unique(values)
+    if set(distinct.tolist()) <= {0, 1}:
+        return "flags"
+    if len(distinct) and distinct[0] == 0:
+        return "counts"
+    return "levels" if len(distinct) <= MOST_CODES and distinct[0] > 0 else "measurements"
+
+
+def guess_blocks(X):
+    """Blocks of columns of one kind, each with its family.
+
+    Parameters
+    ----------
+    X : array-like or data frame of shape (n, d)
+
+    Returns
+    -------
+    blocks : list of (name, family, columns)
+        Columns by the names that X has for them.
+    """
+    columns = columns_of(X)
+    kinds: dict[str, list[int]] = {"measurements": [], "counts": [], "flags": [], "levels": []}
+    for j, (column, name) in enumerate(zip(*columns, strict=True)):
+        kinds[_kind(column, name)].append(j)
+    blocks = []
+    for kind, positions in kinds.items():
+        if not positions:
+            continue
+        own = columns.take(positions)
+        if kind == "levels":
+            # rows of a part, in a cross-validation say, need not have all of them
+            levels = [np.asarray(level).tolist() for level in find_levels(own, "auto")]
+            family = Categorical(categories=levels)
+        else:
+            family = {"measurements": Gaussian("diag"), "counts": Poisson(), "flags": Bernoulli()}[kind]
+        blocks.append((kind, family, own.names))
+    return blocks
+
+
+__all__ = ["guess_blocks"]
