@@ -133,6 +133,35 @@ def test_samples_criteria_and_callbacks(capsys):
     assert far.predict([[1e200, 0.0]]) == [-1]
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "VEV"])
+@pytest.mark.parametrize("method", ["anderson", "squarem"])
+def test_leaps_end_where_plain_steps_do(method, covariance_type):
+    X, _ = noisy_rows(5)
+    X = X * 0.6  # components that overlap take long
+    how = {"noise": 0.5, "family": Gaussian(covariance_type), "init": (X[:, 0] > 1.0).astype(int), "tol": 1e-12}
+    plain = EMMixture(2, max_iter=20_000, **how).fit(X)
+    leaping = EMMixture(2, max_iter=20_000, accelerate=method, **how).fit(X)
+    assert leaping.lower_bound_ == pytest.approx(plain.lower_bound_, rel=1e-9)
+    assert leaping.noise_weight_ == pytest.approx(plain.noise_weight_, abs=1e-4)
+    assert leaping.n_iter_ < plain.n_iter_
+    assert np.diff(leaping.lower_bounds_).min() > -1e-12
+
+
+def test_a_warm_start_goes_on_with_its_noise():
+    X, _ = noisy_rows(6)
+    mixture = EMMixture(2, noise=0.3, warm_start=True, random_state=0).fit(X)
+    before, share = mixture.lower_bound_, mixture.noise_weight_
+    mixture.fit(X)
+    assert mixture.start_ == "warm start"
+    assert before <= mixture.lower_bounds_[0] <= before + 1e-6
+    assert mixture.noise_weight_ == pytest.approx(share, abs=1e-3)
+    # one fitted without noise is given a little
+    mixture = EMMixture(2, init={"means": MEANS, "covariances": COVARIANCES}, warm_start=True).fit(X)
+    mixture.set_params(noise=0.3).fit(X)
+    assert mixture.start_ == "warm start"
+    assert mixture.lower_bound_ == pytest.approx(before, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -141,8 +170,6 @@ def test_samples_criteria_and_callbacks(capsys):
         ({"noise": 0.5, "family": Poisson()}, "Gaussian components"),
         ({"noise": 0.5, "n_active": 1}, "n_active"),
         ({"noise": 0.5, "split_merge": True}, "split_merge"),
-        ({"noise": 0.5, "accelerate": "anderson"}, "accelerate"),
-        ({"noise": 0.5, "warm_start": True}, "warm_start"),
         ({"noise": np.ones(800, dtype=bool)}, "leaves no rows"),
     ],
 )

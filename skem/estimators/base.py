@@ -307,7 +307,7 @@ class BaseMixture(
         """Name, number of raced starts behind it and statistics of each start that a run is to go on from."""
         algorithm = portfolio.algorithm
         if warm:
-            yield "warm start", None, self._warm_pass(source, algorithm)
+            yield "warm start", None, source.run(*self._warm_start(source.family), assign=algorithm.assign)
         elif not self._races([rng]):
             # a cell that explores by itself begins at the plainest start of a portfolio
             init = "k-means" if isinstance(self.init, str) and self.init == "portfolio" else self.init
@@ -318,16 +318,15 @@ class BaseMixture(
                 given = source.run(state.log_weights, state.theta, assign=algorithm.assign)
                 yield name, n_starts, given
 
-    def _warm_pass(self, source, algorithm):
-        """Statistics under the mixture fitted before, read in the new data's coordinates."""
+    def _warm_start(self, family):
+        """Log weights and theta of the mixture fitted before, read in the new data's coordinates."""
         attributes = self.family_.attributes(self._theta)
         parameters = {name.rstrip("_"): value for name, value in attributes.items()}
-        _, theta = theta_from_parameters(source.family, self.n_components_, parameters)
+        _, theta = theta_from_parameters(family, self.n_components_, parameters)
         # components that were left out keep their place, without weight
         place = np.arange(self._n_start)
         index = place % self.n_components_
-        log_weights = np.where(place < self.n_components_, self._log_weights[index], LOG_ZERO)
-        return source.run(log_weights, theta.take(index), assign=algorithm.assign)
+        return np.where(place < self.n_components_, self._log_weights[index], LOG_ZERO), theta.take(index)
 
     def _order_start(self, algorithm, model, given):
         return algorithm.start(model, given)

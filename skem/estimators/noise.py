@@ -2,7 +2,7 @@
 
 import copy
 import numbers
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,6 +94,15 @@ def sparse_rows(X, sample_weight, share):
     return flags[rows.inverse]
 
 
+class BoxedSource(Source):
+    """Rows of a fit with noise, and the box about them."""
+
+    @cached_property
+    def box(self):
+        """Box about the rows with weight."""
+        return Box.of(self)
+
+
 def _told(method):
     """Take the docstring of the method that is replaced."""
     return wraps(method, assigned=("__doc__",), updated=())
@@ -114,10 +123,15 @@ class NoisyMixture(OnlineMixin, SoftMixture):
             raise ValueError(f"noise={self.noise!r} must be a share between 0 and 1, flags of the rows, or None")
         if not isinstance(self._family(), Gaussian):
             raise ValueError(f"noise goes with Gaussian components, and family is {self._family()!r}")
-        other = {"n_active": None, "split_merge": False, "accelerate": None, "warm_start": False}
+        other = {"n_active": None, "split_merge": False}
         for name, plain in other.items():
             if getattr(self, name) != plain:
                 raise ValueError(f"noise does not go with {name}={getattr(self, name)!r}; set {name}={plain}")
+
+    def _source(self, X, sample_weight, family):
+        if self.noise is None:
+            return super()._source(X, sample_weight, family)
+        return BoxedSource(X, sample_weight, family)
 
     def _noise_flags(self, source):
         """Rows that start as noise."""
@@ -132,14 +146,22 @@ class NoisyMixture(OnlineMixin, SoftMixture):
         if self.noise is None:
             return super()._infer(model, source, algorithm, rngs, warm, monitor)
         X, weight = source.X, source.weight
-        box = Box.of(source)
+        family = WithNoise(model.family, source.box.log_volume)
+        noisy = Model.build(family, model.weights, model.n_components + 1, source)
+        everything = Source(X, weight, family)
+        if warm:
+            portfolio = Portfolio(algorithm, noisy, algorithm.start)
+            log_weights, theta = self._warm_start(model.family)
+            given = everything.run(np.append(log_weights, self._log_noise_weight), theta)
+            fit = algorithm.run(noisy, everything, portfolio.begin(noisy, given), monitor.begin(0))
+            portfolio.add("warm start", fit)
+            monitor.end(fit)
+            return portfolio.best()._replace(model=model)
         flags = self._noise_flags(source)
         rest = Source(X[~flags], None if weight is None else weight[~flags], model.family)
         n_noise = float(flags.sum() if weight is None else weight[flags].sum())
         if rest.total_weight <= 0:
             raise ValueError("noise leaves no rows with weight to the components")
-        family = WithNoise(model.family, box.log_volume)
-        noisy = Model.build(family, model.weights, model.n_components + 1, source)
         plain = Model.build(model.family, model.weights, model.n_components, rest)
         portfolio = Portfolio(algorithm, plain, algorithm.start)
         twin = copy.copy(self)
@@ -149,7 +171,7 @@ class NoisyMixture(OnlineMixin, SoftMixture):
                 # noise without rows yet must not be without weight for ever
                 n_k = np.append(given.n_k, max(n_noise, LEAST_NOISE * rest.total_weight))
                 state = algorithm.start(noisy, given._replace(n_k=n_k))
-                fit = algorithm.run(noisy, Source(X, weight, family), state, monitor.begin(portfolio.n_runs))
+                fit = algorithm.run(noisy, everything, state, monitor.begin(portfolio.n_runs))
                 portfolio.add(name, fit, n_starts)
                 if monitor.end(fit):
                     return portfolio.best()._replace(model=model)
@@ -157,7 +179,7 @@ class NoisyMixture(OnlineMixin, SoftMixture):
 
     def _snapshot(self, model, source, fit):
         if self.noise is not None and fit.labels is None:
-            noisy = Source(source.X, source.weight, WithNoise(model.family, Box.of(source).log_volume))
+            noisy = Source(source.X, source.weight, WithNoise(model.family, source.box.log_volume))
             labels = np.empty(len(source), dtype=np.int32)
             noisy.run(fit.state.log_weights, fit.state.theta, collect=False, assign="hard", labels=labels)
             fit = fit._replace(labels=labels)
@@ -181,13 +203,18 @@ class NoisyMixture(OnlineMixin, SoftMixture):
         published[own] = self.labels_
         self.labels_ = published
         self.noise_weight_ = float(np.exp(state.log_weights[K]))
-        self._box = Box.of(source)
+        self._box = source.box
 
     # -- predictions, told where they are defined --------------------------------------------------
 
     @property
     def _n_features_out(self):
         return self.n_components_ + (self._box is not None)
+
+    @property
+    def _log_noise_weight(self):
+        """Log weight of the noise; a little where the mixture was fitted without."""
+        return np.log(LEAST_NOISE if self._box is None else self.noise_weight_)
 
     @property
     def _log_noise(self):

@@ -65,7 +65,8 @@ class Chart:
         """
         n_k = state.n_k
         with np.errstate(all="ignore"):
-            return self._read(n_k, *state.stats.to_chart(n_k))
+            # a noise component, last of the masses, has no statistics
+            return self._read(n_k, *state.stats.to_chart(n_k[: state.stats.n_components]))
 
     def _read(self, n_k, chart, unit):
         log_mass = np.where(n_k > SMALL * n_k.mean(), np.log(n_k), np.nan)
@@ -77,10 +78,11 @@ class Chart:
                 xs.append(value.ravel())
                 weights.append(np.sqrt(n_k.sum()) / getattr(unit, name).ravel())
             else:
-                rows = value.reshape(len(n_k), -1)
+                K = len(value)
+                rows = value.reshape(K, -1)
                 # without mass a component has no place at all
-                xs.append((rows + 0.0 * log_mass[:, None]).ravel())
-                weights.append((weights[0][:, None] / getattr(unit, name).reshape(rows.shape)).ravel())
+                xs.append((rows + 0.0 * log_mass[:K, None]).ravel())
+                weights.append((weights[0][:K, None] / getattr(unit, name).reshape(rows.shape)).ravel())
         x, weight = np.concatenate(xs), np.concatenate(weights)
         inside = np.isfinite(x) & np.isfinite(weight)
         return np.where(inside, x, np.nan), np.where(inside, weight, 0.0)
@@ -102,7 +104,7 @@ class Chart:
             for name, shape in self.layout:
                 start, end = end, end + math.prod(shape)
                 arrays[name] = x[start:end].reshape(shape)
-            stats = state.stats.from_chart(NamedArrays(arrays, self.shared), mass)
+            stats = state.stats.from_chart(NamedArrays(arrays, self.shared), mass[: state.stats.n_components])
         return stats.where_known(state.stats), mass
 
 
