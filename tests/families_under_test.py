@@ -23,6 +23,7 @@ from skem.families import (
     Gamma,
     Gaussian,
     Multinomial,
+    NegativeBinomial,
     Poisson,
     Product,
     VonMisesFisher,
@@ -202,7 +203,11 @@ def wishart_kl(nu, scatter, nu0, scatter0):
 
 
 def dirichlet_kl(name, post, prior):
-    a, a0 = groups(name, post.total), groups(name, prior.total)
+    return dirichlet_kl_of(groups(name, post.total), groups(name, prior.total))
+
+
+def dirichlet_kl_of(a, a0):
+    """KL between Dirichlet distributions along the last axis, summed over all."""
     whole, whole0 = a.sum(axis=-1, keepdims=True), a0.sum(axis=-1, keepdims=True)
     terms = gammaln(a0) - gammaln(a) + (a - a0) * (digamma(a) - digamma(whole))
     return terms.sum() + (gammaln(whole) - gammaln(whole0)).sum()
@@ -300,6 +305,15 @@ CASES = [
         lambda post, X: sps.nbinom.logpmf(X[:, None], post.total, post.n / (post.n + 1.0)).sum(axis=2),
         lambda prior, theta: gamma_log_prior(prior.total, prior.n, theta.rate),
         lambda post, prior: gamma_kl(post.total, post.n, prior.total, prior.n),
+    ),
+    Case(
+        "negative_binomial", NegativeBinomial(dispersion=0.5, shape_prior=1.5), poisson_rows,
+        lambda theta, X: sps.nbinom.logpmf(X[:, None], 2, 2.0 / (2.0 + theta.mean)).sum(axis=2),
+        lambda post, X: sps.betanbinom.logpmf(X[:, None], 2, 1.0 + 2.0 * post.n, post.total).sum(axis=2),
+        lambda prior, theta: sps.beta.logpdf(2.0 / (2.0 + theta.mean), 1.0 + 2.0 * prior.n, prior.total).sum(),
+        lambda post, prior: dirichlet_kl_of(
+            *(np.stack([1.0 + 2.0 * each.n, each.total], axis=2) for each in (post, prior))
+        ),
     ),
     Case(
         "exponential", Exponential(shape_prior=1.5), waiting_rows,

@@ -52,6 +52,7 @@ PLANTED = {
         families.Multinomial(n_trials=40),
         {"probabilities": GROUPS / GROUPS.sum(axis=1, keepdims=True)},
     ),
+    "NegativeBinomial": lambda family: (families.NegativeBinomial(0.1), {"means": 40.0 * np.tile(GROUPS, 2)}),
     "Poisson": lambda family: (family, {"rates": 40.0 * GROUPS}),
     "Product": lambda family: (
         families.Product([("answers", families.Bernoulli(), list(range(1, 25))), ("visits", families.Poisson(), 0)]),

@@ -19,7 +19,7 @@ from skem import (
 )
 from skem._kernels import digammas
 from skem.exceptions import DegenerateComponentWarning
-from skem.families import Beta, Exponential, Gamma, Gaussian, LogNormal
+from skem.families import Beta, Exponential, Gamma, Gaussian, LogNormal, NegativeBinomial, Poisson
 
 CELLS = [EMMixture, MAPMixture, VariationalMixture, BayesianKMeans, ICMMixture, GibbsMixture]
 FEW = {GibbsMixture: {"n_chains": 1, "n_draws": 20, "n_burn_in": 20}}
@@ -151,6 +151,41 @@ def test_log_normal_is_gaussian_in_the_logarithms(estimator, structure):
     np.testing.assert_array_equal(responsibilities, twin.predict_proba(np.log(X)))
     np.testing.assert_allclose(density, twin.score_samples(np.log(X)) - jacobian, rtol=1e-12, atol=1e-12)
     assert bound == pytest.approx(getattr(twin, "lower_bound_", jacobian.mean()) - jacobian.mean(), rel=1e-12)
+
+
+def test_negative_binomial_is_scipys_and_tends_to_poisson():
+    rng = np.random.default_rng(2)
+    X = rng.poisson(rng.gamma(2.0, 5.0, size=(400, 2))).astype(float)
+    dispersion = np.array([0.5, 0.2])
+    mixture = one(NegativeBinomial(dispersion), X)
+    np.testing.assert_allclose(mixture.means_[0], X.mean(axis=0), rtol=1e-12)
+    size = 1.0 / dispersion
+    expected = stats.nbinom.logpmf(X, size, size / (size + mixture.means_)).sum(axis=1)
+    np.testing.assert_allclose(mixture.score_samples(X), expected, rtol=1e-12)
+    drawn, _ = mixture.sample(40_000, random_state=0)
+    np.testing.assert_allclose(drawn.mean(axis=0), mixture.means_[0], rtol=0.02)
+    np.testing.assert_allclose(drawn.var(axis=0), (mixture.means_ + dispersion * mixture.means_**2)[0], rtol=0.05)
+    alone = mixture.marginal([1])
+    np.testing.assert_allclose(
+        alone.score_samples(X[:, 1:]), stats.nbinom.logpmf(X[:, 1], 5.0, 5.0 / (5.0 + X[:, 1].mean()))
+    )
+    for cls in (EMMixture, MAPMixture, VariationalMixture, BayesianKMeans):
+        near, limit = (cls(2, family=family, random_state=0).fit(X) for family in (NegativeBinomial(1e-9), Poisson()))
+        np.testing.assert_array_equal(near.labels_, limit.labels_)
+        np.testing.assert_allclose(near.means_, limit.rates_, rtol=1e-5)
+        np.testing.assert_allclose(near.score_samples(X), limit.score_samples(X), rtol=1e-5)
+
+
+def test_bic_tells_spread_counts_from_poissons():
+    rng = np.random.default_rng(4)
+    X = rng.poisson(rng.gamma(2.0, np.repeat([[2.0], [40.0]], 500, axis=0)))
+    families = [Poisson(), *(NegativeBinomial(dispersion) for dispersion in (0.05, 0.5, 2.0))]
+    best = MixtureSelection(n_components=[1, 2, 3], families=families).fit(X).best_estimator_
+    assert (best.family.dispersion, best.n_components_) == (0.5, 2)
+    with pytest.raises(ValueError, match="dispersion must be > 0"):
+        EMMixture(family=NegativeBinomial([0.5, 0.0])).fit(np.hstack([X, X]))
+    with pytest.raises(ValueError, match=r"X\[3, 0\] = 0.5: NegativeBinomial\(\) takes counts"):
+        EMMixture(family=NegativeBinomial()).fit(np.where(np.arange(1000)[:, None] == 3, 0.5, X))
 
 
 # --- round trips ----------------------------------------------------------------------------------

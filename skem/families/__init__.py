@@ -9,6 +9,7 @@ from skem.families.gamma import Gamma
 from skem.families.gaussian import Gaussian
 from skem.families.log_normal import LogNormal
 from skem.families.multinomial import Multinomial
+from skem.families.negative_binomial import NegativeBinomial
 from skem.families.poisson import Poisson
 from skem.families.product import Product
 from skem.families.von_mises_fisher import VonMisesFisher
@@ -23,6 +24,7 @@ __all__ = [
     "Gaussian",
     "LogNormal",
     "Multinomial",
+    "NegativeBinomial",
     "Poisson",
     "Product",
     "VonMisesFisher",

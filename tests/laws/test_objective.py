@@ -9,7 +9,7 @@ from families_under_test import CASES, DIRICHLET, LOG_2PI, POINT_CASES, Problem,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as sps
-from scipy.special import digamma, gammaln, logsumexp, multigammaln
+from scipy.special import betaln, digamma, gammaln, logsumexp, multigammaln
 
 from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
 from skem.engine import Source
@@ -58,6 +58,11 @@ def waited(name, Z):
     return (Z, np.zeros(len(Z))) if name == "exponential" else (Z**2, np.log(2.0 * Z).sum(axis=1))
 
 
+def twofold(Z):
+    """Log base measure of counts whose Gamma shape is two: sum log (x + 1)."""
+    return np.log1p(Z).sum(axis=1)
+
+
 def log_scatter_evidence(name, h, n, grown):
     """The part of the evidence that a covariance seen by n rows with this grown scatter has."""
     d = len(grown)
@@ -84,6 +89,9 @@ def log_marginal(name, h, Z, resp):
             a, b = h["total"] + w @ Z, h["n"] + w.sum()
             total += (h["total"] * np.log(h["n"]) - gammaln(h["total"]) + gammaln(a) - a * np.log(b)).sum()
             total -= w @ gammaln(Z + 1.0).sum(axis=1)
+        elif name == "negative_binomial":
+            a0, b0 = 1.0 + 2.0 * h["n"], h["total"]
+            total += (betaln(a0 + 2.0 * w.sum(), b0 + w @ Z) - betaln(a0, b0)).sum() + w @ twofold(Z)
         elif name in DIRICHLET:
             a0 = groups(name, h["total"][None])[0]
             a = a0 + np.tensordot(w, outcomes(name, Z), axes=1)
@@ -119,6 +127,11 @@ def expected_scores(name, h, Z, resp):
         if name == "poisson":
             a, b = h["total"] + w @ Z, h["n"] + w.sum()
             columns.append(Z @ (digamma(a) - np.log(b)) - (a / b).sum() - gammaln(Z + 1.0).sum(axis=1))
+            continue
+        if name == "negative_binomial":
+            a, b = 1.0 + 2.0 * (h["n"] + w.sum()), h["total"] + w @ Z
+            both = digamma(a + b)
+            columns.append(Z @ (digamma(b) - both) + 2.0 * (digamma(a) - both).sum() + twofold(Z))
             continue
         if name in DIRICHLET:
             seen = outcomes(name, Z)
@@ -305,7 +318,7 @@ def log_prior_of_parameters(case, X, mixture):
     if hasattr(mixture, "rates_"):
         a, b = (h["n"], h["total"] * s) if p.case.name in WAITING else (h["total"], h["n"])
         return sps.gamma.logpdf(mixture.rates_, a, scale=1.0 / b).sum()
-    if p.case.name in DIRICHLET or p.case in POINT_CASES:
+    if p.case.name in (*DIRICHLET, "negative_binomial") or p.case in POINT_CASES:
         return p.case.log_prior(p.prior, mixture._theta)
     d, covariances = X.shape[1], mixture.covariances_
     m0 = family.summary_.to_user(h["mean"])
