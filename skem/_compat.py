@@ -234,8 +234,8 @@ def check_sample_weight(sample_weight, X):
     return np.ascontiguousarray(weight)
 
 
-def check_numbers(value, name, shape=None):
-    """Validate a parameter that is an array of finite numbers.
+def check_numbers(value, name, shape=None, infinite=False):
+    """Validate a parameter that is an array of numbers.
 
     Parameters
     ----------
@@ -244,6 +244,8 @@ def check_numbers(value, name, shape=None):
         For the messages.
     shape : tuple of int, default=None
         The shape that it must have; None means any.
+    infinite : bool, default=False
+        Whether numbers may be infinite.
 
     Returns
     -------
@@ -260,7 +262,7 @@ def check_numbers(value, name, shape=None):
         raise ValueError(f"{name} must hold numbers: {error}") from None
     if shape is not None and value.shape != shape:
         raise ValueError(f"{name} has shape {value.shape}, it must have shape {shape}")
-    if not np.isfinite(value).all():
+    if np.isnan(value).any() or not (infinite or np.isfinite(value).all()):
         raise ValueError(f"{name} holds NaN or infinity")
     return value
 

@@ -156,7 +156,8 @@ class Source:
         summary, scorers = self.family.summary_, []
         if part is not None:
             scorers = placed(part, self.X.shape[1])
-            log_weights = log_weights + part.offset
+            if not rows.get("blind"):
+                log_weights = log_weights + part.offset
         return Prepared(
             self.X, summary.origin, summary.scale, len(log_weights), log_weights, scorers, collectors,
             index=self.index, coding=self._coding_of([own for own, _, _ in [*scorers, *collectors]]), **rows,
@@ -339,12 +340,17 @@ class Source:
         else:
             with np.errstate(divide="ignore"):
                 given = {"log_prior": np.maximum(np.log(np.ascontiguousarray(resp, dtype=np.float64)), -1e300)}
-        mean = None
+        stats = None
         for _ in range(self.family.n_start_passes):
-            # a second pass about the means of the first loses no digits to a far origin
-            collector = self.family.origin_collector(mean, n_components)
-            result = self.run(np.zeros(n_components), collector=collector, **given)
-            mean = getattr(result.stats, "mean", None) if self.family.n_start_passes > 1 else None
+            theta = self.family.start_theta(n_components, stats)
+            if theta is None:
+                # a second pass about the means of the first loses no digits to a far origin
+                mean = getattr(stats, "mean", None) if self.family.n_start_passes > 1 else None
+                collector = self.family.origin_collector(mean, n_components)
+                result = self.run(np.zeros(n_components), collector=collector, **given)
+            else:
+                result = self.run(np.zeros(n_components), theta, blind=True, **given)
+            stats = result.stats
         return result
 
 

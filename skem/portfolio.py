@@ -13,7 +13,7 @@ from skem._kernels.agglomerate import ward
 from skem.engine import DistinctSource
 from skem.inference.base import starved
 from skem.inference.short import short_runs
-from skem.starts import StandardRows, find_centers, lloyd
+from skem.starts import StandardRows, find_centers, inner_rows, label_rest, lloyd
 from skem.summary import subsample
 
 # Starts of each kind that a race begins with, in pairs: one in units that make the columns alike, one in units of the
@@ -177,6 +177,13 @@ def propose(source, Z, weight, n_components, rng):
     return starts
 
 
+def _propose_inner(source, Z, weight, n_components, rng):
+    """Starts of every kind that no row far out has a part in."""
+    inner = inner_rows(Z, weight)
+    starts = propose(source.part(np.flatnonzero(inner)), Z[inner], weight[inner], n_components, rng)
+    return [(name, label_rest(Z, weight, inner, labels, n_components)) for name, labels in starts]
+
+
 def _distinct(entries, total_weight):
     """Entries from the best down; of those on their way to one end the first start stands for all."""
     kept: list[Entry] = []
@@ -252,7 +259,10 @@ class Portfolio:
         weight = None if (weight == 1.0).all() else weight
         source = DistinctSource(source.X, weight, source.family, rows.index, source.coding)
         model = model._replace(log_base=source.log_base())
-        starts = propose(source, Z, rows.weight, model.n_components, rng)
+        if model.family.heavy_tails:
+            starts = _propose_inner(source, Z, rows.weight, model.n_components, rng)
+        else:
+            starts = propose(source, Z, rows.weight, model.n_components, rng)
         runs = short_runs(algorithm.plain, model, source, self.begin, len(starts))
         for _, labels in starts:
             runs.begin(labels)

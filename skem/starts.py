@@ -20,6 +20,11 @@ from skem.weights import safe_log
 INITS = ("k-means", "k-means++", "random")
 # Lloyd iterations of the "k-means" start: it only has to be near.
 LLOYD_ITERATIONS = 20
+# Where rows may lie far out: rows that distances are measured to, the share of them that a neighbourhood holds, and the
+# usual radii of one beyond which a row leads no start.
+N_REFERENCE = 256
+NEIGHBOR_SHARE = 0.05
+FAR_OUT = 1.5
 
 
 def lloyd(X, sample_weight, centers, origin, scale, max_iter):
@@ -49,6 +54,65 @@ def lloyd(X, sample_weight, centers, origin, scale, max_iter):
             break
         centers = np.where(mass[:, None] > 0, sums / np.where(mass > 0, mass, 1.0)[:, None], centers)
     return centers, labels
+
+
+def inner_rows(Z, weight):
+    """Flags of rows that do not lie far out: near enough to others, by what is usual.
+
+    A row's distance to its neighbours is the radius about it that holds a share of some reference rows.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (m, d)
+        Canonical rows in units that make the columns alike.
+    weight : ndarray of shape (m,)
+
+    Returns
+    -------
+    flags : bool ndarray of shape (m,)
+    """
+    reference = np.arange(0, len(Z), -(-len(Z) // N_REFERENCE))
+    own, mass = Z[reference], weight[reference]
+    # the centre of most rows, so that far ones cost no digits
+    centre = np.median(own, axis=0)
+    Z, own = Z - centre, own - centre
+    radius = np.empty(len(Z))
+    for first in range(0, len(Z), BLOCK):
+        rows = Z[first : first + BLOCK]
+        squares = (rows**2).sum(axis=1)[:, None] + (own**2).sum(axis=1) - 2.0 * (rows @ own.T)
+        order = np.argsort(squares, axis=1, kind="stable")
+        held = np.cumsum(mass[order], axis=1) > NEIGHBOR_SHARE * mass.sum()
+        at = np.take_along_axis(order, held.argmax(axis=1)[:, None], axis=1)
+        radius[first : first + BLOCK] = np.sqrt(np.maximum(np.take_along_axis(squares, at, axis=1)[:, 0], 0.0))
+    order = np.argsort(radius, kind="stable")
+    middle = np.searchsorted(np.cumsum(weight[order]), 0.5 * weight.sum())
+    usual = radius[order[middle]]
+    return radius <= FAR_OUT * usual if usual > 0 else np.ones(len(Z), dtype=bool)
+
+
+def label_rest(Z, weight, flags, labels, n_components):
+    """Labels of all rows from those of the flagged ones: the others go to the nearest mean.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (m, d)
+    weight : ndarray of shape (m,)
+    flags : bool ndarray of shape (m,)
+    labels : int32 ndarray of shape (flags.sum(),)
+    n_components : int
+
+    Returns
+    -------
+    labels : int32 ndarray of shape (m,)
+    """
+    mass = np.bincount(labels, weight[flags], n_components)
+    inner = Z[flags] * weight[flags, None]
+    sums = np.stack([np.bincount(labels, column, n_components) for column in inner.T], axis=1)
+    used = np.flatnonzero(mass > 0)
+    unit = np.ones(Z.shape[1])
+    everywhere = used[lloyd(Z, None, sums[used] / mass[used, None], 0.0 * unit, unit, 0)[1]].astype(np.int32)
+    everywhere[flags] = labels
+    return everywhere
 
 
 def choose_seeds(Z, weight, n_components, init, rng):
@@ -137,7 +201,11 @@ def seed_labels(source, n_components, init, rng, rows=None):
 
     def seeds():
         chosen, Z, unit = StandardRows.of(source, rows)
-        return find_centers(Z, chosen.weight, n_components, init, rng), unit
+        weight = chosen.weight
+        if source.family.heavy_tails:
+            inner = inner_rows(Z, weight)
+            Z, weight = Z[inner], weight[inner]
+        return find_centers(Z, weight, n_components, init, rng), unit
 
     def labels_and_state():
         centers, unit = seeds()
@@ -147,7 +215,9 @@ def seed_labels(source, n_components, init, rng, rows=None):
     if not source.family.has("coordinates"):
         # the same for every family that sees the rows in these units
         about, state = (source.X, source.weight, source.index, summary, rows), repr(rng.bit_generator.state)
-        labels, rng.bit_generator.state = recall(labels_and_state, about, (n_components, init, state))
+        labels, rng.bit_generator.state = recall(
+            labels_and_state, about, (n_components, init, state, source.family.heavy_tails)
+        )
         return labels.copy()
     centers, unit = seeds()
     labels = np.empty(len(source.X), dtype=np.int32)
@@ -223,7 +293,7 @@ def theta_from_parameters(family, n_components, given):
     log_weights : ndarray of shape (n_components,)
     theta : Parameters
     """
-    given = {name: check_numbers(value, name) for name, value in given.items()}
+    given = {name: check_numbers(value, name, infinite=name in family.unbounded) for name, value in given.items()}
     weights = given.pop("weights", np.full(n_components, 1.0 / n_components))
     if weights.shape != (n_components,) or not (weights >= 0).all() or abs(weights.sum() - 1.0) > 1e-5:
         raise ValueError(f"weights must be {n_components} numbers >= 0 that sum to one")

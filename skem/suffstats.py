@@ -295,7 +295,7 @@ class Moments(SuffStats):
     def from_chart(self, chart, n_k):
         mass = n_k.sum() if self.shared else n_k
         # what nu counts is rows, or rows times columns
-        nu = mass * round(float(np.sum(self.nu) / np.sum(self.kappa)))
+        nu = mass * round(float(np.sum(self.nu) / np.sum(self._rows)))
         if self._matrices:
             d = self.mean.shape[1]
             rows, columns, diagonal = _triangle(d)
@@ -310,6 +310,58 @@ class Moments(SuffStats):
         return type(self)({"kappa": n_k, "mean": chart.mean, "nu": nu, "scatter": scatter}, self.shared)
 
     @property
+    def _rows(self):
+        """Weight of the rows (K,)."""
+        return self.kappa
+
+    @property
     def _matrices(self):
         """Whether scatters are matrices."""
         return self.scatter.ndim + ("scatter" in self.shared) == 3
+
+
+class ScaledMoments(Moments):
+    """Moments of rows x with latent scales u, x | u ~ N(mean, covariance / u), each of which weighs as u rows.
+
+    Of rows alone kappa is the sum of the scales and nu the weight of the rows. Further arrays (K,), zero in a prior:
+    mass, the weight of the rows; weight, the sum of the scales, and log_scale, that of their expected logarithms;
+    slope, a sum over rows that the family may want.
+    """
+
+    __slots__ = ()
+
+    latent = ("mass", "weight", "log_scale", "slope")
+
+    def _with(self, moments, more):
+        return type(self)(moments.to_dict()["arrays"] | more, self.shared)
+
+    def merge(self, other):
+        more = {name: getattr(self, name) + getattr(other, name) for name in self.latent}
+        return self._with(super().merge(other), more)
+
+    def pool(self):
+        return self._with(super().pool(), {name: getattr(self, name).sum(keepdims=True) for name in self.latent})
+
+    def to_chart(self, n_k):
+        chart, unit = super().to_chart(n_k)
+        log_mean = np.log(self.weight / n_k)
+        # positive by Jensen's inequality; without tails 0, which has no place in a chart
+        more = {"log_mean": log_mean, "excess": np.log(log_mean - self.log_scale / n_k)}
+        ones = {name: np.ones_like(value) for name, value in more.items()}
+        chart = NamedArrays(chart.to_dict()["arrays"] | more, chart.shared)
+        return chart, NamedArrays(unit.to_dict()["arrays"] | ones, unit.shared)
+
+    def from_chart(self, chart, n_k):
+        weight = n_k * np.exp(chart.log_mean)
+        more = {
+            "kappa": weight,
+            "mass": n_k,
+            "weight": weight,
+            "log_scale": n_k * (chart.log_mean - np.exp(chart.excess)),
+            "slope": self.slope,
+        }
+        return self._with(super().from_chart(chart, n_k), more)
+
+    @property
+    def _rows(self):
+        return self.mass

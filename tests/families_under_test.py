@@ -26,6 +26,7 @@ from skem.families import (
     NegativeBinomial,
     Poisson,
     Product,
+    StudentT,
     VonMisesFisher,
 )
 from skem.summary import summarize
@@ -43,6 +44,13 @@ def gaussian_rows(rng, n, d):
     side = rng.integers(2, size=n)
     rows = np.einsum("nij,nj->ni", mixing[side], rng.normal(size=(n, d))) + 5.0 * side[:, None]
     return rows * np.exp(rng.normal(size=d)) + 3.0 * rng.normal(size=d)
+
+
+def student_rows(rng, n, d):
+    """The same with a heavy tail."""
+    rows = gaussian_rows(rng, n, d)
+    centre = np.median(rows, axis=0)
+    return centre + (rows - centre) / np.sqrt(rng.gamma(1.5, size=n))[:, None]
 
 
 def poisson_rows(rng, n, d):
@@ -394,9 +402,26 @@ POINT_CASES = [
 ]
 
 
-def law(*verbs):
-    """Run a test for every family that has these verbs."""
-    known = CASES + SHAPED_CASES + POINT_CASES + FREE_CASES
+def student_density(theta, X):
+    parts = zip(theta.mean, covariances(theta, X.shape[1]), theta.dof, strict=True)
+    return np.stack([sps.multivariate_t(m, c, nu).logpdf(X) for m, c, nu in parts], axis=1)
+
+
+def student_case(structure, dof, **params):
+    family = StudentT(structure, dof, mean_precision_prior=0.3, **params)
+    return Case(f"student_{structure}_{dof}", family, student_rows, student_density, None, gaussian_log_prior, None)
+
+
+#: families whose statistics hold latent scales, which depend on theta
+LATENT_CASES = [
+    student_case("full", "free"), student_case("tied", "common"), student_case("diag", 3.0),
+    student_case("spherical", "free", bounds=(0.5, 50.0)), student_case("tied", "free"),
+]  # fmt: skip
+
+
+def law(*verbs, latent=False):
+    """Run a test for every family that has these verbs; those of latent scales where the law holds for them, too."""
+    known = CASES + SHAPED_CASES + POINT_CASES + FREE_CASES + (LATENT_CASES if latent else [])
     cases = [case for case in known if all(case.family.has(verb) for verb in verbs)]
     return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
 

@@ -250,8 +250,10 @@ cdef inline void collect(Job *job, Buffers *buf, Collector *c, int rows) noexcep
     cdef const double *f
     cdef const double *r
     cdef const double *mean
+    cdef const double *u = NULL
     cdef double *table = buf.table + c.table
     cdef double *at
+    cdef double *latent
     cdef int *members
     if c.kind == GATHER:
         collect_codes(job, buf, <const int32_t *> (buf.features + job.features[c.features].at * B), c.d, rows, table)
@@ -279,6 +281,17 @@ cdef inline void collect(Job *job, Buffers *buf, Collector *c, int rows) noexcep
             for t in range(count):
                 buf.gathered[t] = buf.w[members[t]]
             r = buf.gathered
+        if c.scorer >= 0:
+            u = buf.latent + (job.scorers[c.scorer].latent + k) * B
+            latent = at + c.table_k - 2 * W
+            if job.assign == HARD:
+                for t in range(count):
+                    latent[W] += r[t] * u[<size_t> K * B + members[t]]
+                    buf.gathered[t] *= u[members[t]]
+                    latent[0] += r[t]
+            else:
+                job.tiles.latent_sums(r, u, u + <size_t> K * B, buf.scaled, latent, B)
+                r = buf.scaled
         if c.kind == WIDE:
             if job.assign != HARD:
                 members = buf.order
@@ -307,6 +320,7 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
     cdef int B = job.B, i, n, k
     cdef const double *f
     cdef const double *start
+    cdef double *s
     cdef Scorer *sc
     cdef Features *fm
     cdef const uint8_t *bytes = NULL
@@ -343,11 +357,20 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
             fm = &job.features[sc.features]
             job.tiles.gather_scores(<const int32_t *> (buf.features + fm.at * B), fm.d, sc.factor, job.KP,
                                     start if i == 0 else NULL, buf.s, B, buf.z)
-        elif sc.kind == FULL:
-            job.tiles.full_scores(buf.x + <size_t> sc.column * B, sc.d, sc.mean, sc.factor, sc.stride, job.K,
-                                  buf.s, B, buf.z)
         else:
-            job.tiles.diag_scores(buf.x + <size_t> sc.column * B, sc.d, sc.mean, sc.factor, job.K, buf.s, B)
+            s = buf.s
+            if sc.dof != NULL:
+                s = buf.latent + sc.latent * B
+                memset(s, 0, <size_t> job.K * B * sizeof(double))
+            if sc.kind == FULL:
+                job.tiles.full_scores(buf.x + <size_t> sc.column * B, sc.d, sc.mean, sc.factor, sc.stride, job.K,
+                                      s, B, buf.z)
+            else:
+                job.tiles.diag_scores(buf.x + <size_t> sc.column * B, sc.d, sc.mean, sc.factor, job.K, s, B)
+            if sc.dof != NULL:
+                for k in range(job.K):
+                    job.tiles.tail_scores(sc.dof[k], sc.d, s + <size_t> k * B, s + <size_t> (job.K + k) * B,
+                                          buf.scaled if job.blind else buf.s + <size_t> k * B, B)
     if job.scores != NULL:
         for n in range(rows):
             for k in range(job.K):
@@ -398,6 +421,9 @@ cdef inline void flush(Job *job, Buffers *buf) noexcept nogil:
         for k in range(job.K):
             out = buf.sums + c.sums + k * c.sums_k
             t = buf.table + c.table + k * c.table_k
+            if c.scorer >= 0:
+                for j in range(2):
+                    out[c.sums_k - 2 + j] = job.tiles.lane_sum(t + c.table_k - (2 - j) * W)
             if c.kind == GATHER:
                 t = buf.table + c.table + k
                 for j in range(job.features[c.features].m):

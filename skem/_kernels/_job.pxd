@@ -30,18 +30,22 @@ cdef struct Scorer:
     const double *mean
     const double *factor           # packed weights, (m, KW) for GATHER, tables for CODED, triangles or (K, d)
     size_t stride
+    const double *dof              # (K) of Student-t tails, or NULL
+    size_t latent                  # place of their u and log(1 + q / nu), rows of B, in the latent buffer
 
 cdef struct Collector:
     int kind, features, column, d, width   # width: columns or features padded for the tiles
     const double *mean
     size_t table, table_k          # place in the table of vectors, and length a component
     size_t sums, sums_k            # place in the flat sums, and length a component
+    int scorer                     # whose latent weights multiply the rows', -1 for none
 
 cdef struct Job:
     const tl.tile_set *tiles
     Py_ssize_t n, chunk_rows, last_chunk
     int d, K, KP, B, assign, is_float, n_features, n_scorers, n_collectors, wide
     int given                      # whether `codes` are the labels of a hard pass that scores nothing
+    int blind                      # whether tails add nothing to the scores
     int hard_resp                  # whether a hard pass must write its responsibilities
     const char *x
     Py_ssize_t row_stride, column_stride
@@ -65,7 +69,7 @@ cdef struct Job:
     Features features[MAX_PARTS]
     Scorer scorers[MAX_PARTS]
     Collector collectors[MAX_PARTS]
-    size_t feature_rows, table_size, sums_size, z_size
+    size_t feature_rows, latent_rows, table_size, sums_size, z_size
     double *total
     long ticket, turn
     int failed
@@ -84,6 +88,8 @@ cdef struct Buffers:
     double *gathered               # (B) weights of a component's own rows
     double *rows                   # (B, d) rows of x side by side where an index names them
     uint8_t *bytes                 # (B, n_bytes) the same of coded rows, and where a block is not full
+    double *latent                 # (2 K, B) for every scorer with tails: u, then log(1 + q / nu)
+    double *scaled                 # (B) weights of rows multiplied by u
     double *table
     double *sums
     int *order                     # rows of the block sorted by label
@@ -118,7 +124,7 @@ cdef inline size_t align_doubles(size_t n) noexcept nogil:
 
 cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     cdef size_t B = job.B
-    cdef size_t sizes[14]
+    cdef size_t sizes[16]
     cdef size_t total = 8, i
     cdef double *p
     sizes[0] = align_doubles((job.d + 4) * B)
@@ -135,7 +141,9 @@ cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     sizes[11] = B
     sizes[12] = 0 if job.index == NULL else align_doubles(job.d * B)
     sizes[13] = 0 if job.bytes == NULL else align_doubles((B * job.coding.n_bytes + 7) // 8)
-    for i in range(14):
+    sizes[14] = align_doubles(job.latent_rows * B)
+    sizes[15] = B
+    for i in range(16):
         total += sizes[i]
     buf.all = <double *> calloc(total, sizeof(double))
     buf.order = <int *> malloc((B + job.KP + 1) * sizeof(int))
@@ -157,7 +165,9 @@ cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     buf.gathered = buf.panels + sizes[8]
     buf.rows = buf.gathered + sizes[11]
     buf.bytes = <uint8_t *> (buf.rows + sizes[12])
-    buf.table = buf.rows + sizes[12] + sizes[13]
+    buf.latent = buf.rows + sizes[12] + sizes[13]
+    buf.scaled = buf.latent + sizes[14]
+    buf.table = buf.scaled + sizes[15]
     buf.sums = buf.table + sizes[9]
     return 1
 

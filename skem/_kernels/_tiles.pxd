@@ -54,6 +54,9 @@ cdef extern from "dispatch.h" nogil:
         void (*coded_sums)(const coding *c, const uint8_t *bytes, const double *R, int K, double *tables,
                            int B) noexcept nogil
         double (*lane_sum)(const double *p) noexcept nogil
+        void (*tail_scores)(double dof, int d, double *Q, double *L, double *S, int B) noexcept nogil
+        void (*latent_sums)(const double *r, const double *u, const double *L, double *scaled, double *sums,
+                            int B) noexcept nogil
 
     const tile_set *select_tiles()
     long take_ticket(volatile long *counter)

@@ -49,6 +49,8 @@ typedef struct {
                          double *S, int B);
     void (*coded_sums)(const coding *c, const uint8_t *bytes, const double *R, int K, double *tables, int B);
     double (*lane_sum)(const double *p);
+    void (*tail_scores)(double dof, int d, double *Q, double *L, double *S, int B);
+    void (*latent_sums)(const double *r, const double *u, const double *L, double *scaled, double *sums, int B);
 } tile_set;
 
 #define SKEM_TILES "tiles.h"

@@ -42,12 +42,17 @@ class Centred(NamedTuple):
         Lower-triangular F_k (one where all share it), or the diagonal of F_k.
     offset : ndarray of shape (n_components,)
         Factors and offsets may be left out where the part only collects.
+    dof : ndarray of shape (n_components,) or None
+        Degrees of freedom nu_k > 0 of Student-t tails, inf being none. With them the score is
+        offset_k - (nu_k + d) / 2 log(1 + q / nu_k), q = |F_k (x - m_k)|^2, and the moments are those of rows whose
+        weights are multiplied by u = (nu_k + d) / (nu_k + q). A collector with dof reads what its scorer found.
     """
 
     structure: str
     mean: np.ndarray
     factor: np.ndarray | None = None
     offset: np.ndarray | None = None
+    dof: np.ndarray | None = None
 
 
 class Several(NamedTuple):

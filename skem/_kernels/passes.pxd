@@ -11,6 +11,7 @@ cdef class Prepared:
     cdef Py_ssize_t slice_chunks
     cdef list keep                 # arrays that the job points into
     cdef list means                # of each collector, (K, d) or None
+    cdef list dofs                 # of each collector, (K) or None
     cdef object sums
     cdef double *log_weights
 

@@ -184,15 +184,19 @@ cdef int _add_scorer(Job *job, spec, int column, int d, list keep) except -1:
             sc.kind = DIAG
             sc.factor = _own(spec.factor, keep)
         sc.mean = _own(spec.mean, keep)
+        if spec.dof is not None:
+            sc.dof = _own(spec.dof, keep)
+            sc.latent = job.latent_rows
+            job.latent_rows += 2 * job.K
     job.n_scorers += 1
     return 0
 
 
 cdef int _add_collector(Job *job, spec, int column, int d, list keep, list means) except -1:
     cdef Collector *c = &job.collectors[job.n_collectors]
-    cdef int W = tiles.width, D
+    cdef int W = tiles.width, D, i
     cdef double[:, ::1] mean
-    c.column, c.table, c.sums = column, job.table_size, job.sums_size
+    c.column, c.table, c.sums, c.scorer = column, job.table_size, job.sums_size, -1
     if job.bytes != NULL:
         c.kind = CODED
         c.sums_k = job.m
@@ -236,6 +240,14 @@ cdef int _add_collector(Job *job, spec, int column, int d, list keep, list means
         job.z_size = max(job.z_size, <size_t> D * job.B)
         if c.kind == WIDE:
             job.wide = max(job.wide, D)
+        if spec.dof is not None:
+            for i in range(job.n_scorers):
+                if job.scorers[i].dof != NULL and job.scorers[i].column == column:
+                    c.scorer = i
+            if c.scorer < 0:
+                raise ValueError("a collector with degrees of freedom needs a scorer of the same columns that has them")
+            c.table_k += 2 * W
+            c.sums_k += 2
     job.table_size += c.table_k * (job.KP if c.kind == LINEAR else job.K)
     job.sums_size += c.sums_k * job.K
     job.n_collectors += 1
@@ -258,7 +270,8 @@ cdef class Prepared:
         scorers, collectors, *, assign="soft", const Py_ssize_t[::1] index=None, const double[::1] sample_weight=None,
         const double[:, ::1] log_prior=None, const int32_t[::1] codes=None, const int32_t[::1] labels_in=None,
         const double[::1] uniforms=None, const Py_ssize_t[::1] uniform_start=None, int32_t[::1] labels=None,
-        double[::1] lse=None, double[:, ::1] resp=None, double[:, ::1] scores=None, coding=None, int n_threads=0,
+        double[::1] lse=None, double[:, ::1] resp=None, double[:, ::1] scores=None, coding=None, bint blind=False,
+        int n_threads=0,
     ):
         cdef Job *job = &self.job
         cdef int K = n_components, d, column, width
@@ -266,7 +279,7 @@ cdef class Prepared:
         cdef double[::1] total, inv_scale
         cdef const float[:, :] xf
         cdef const double[:, :] xd
-        self.keep, self.means = [], []
+        self.keep, self.means, self.dofs = [], [], []
         job.tiles = tiles
         if len(scorers) > MAX_PARTS or len(collectors) > MAX_PARTS // 2:
             raise ValueError(f"a pass takes at most {MAX_PARTS // 2} parts")
@@ -281,6 +294,7 @@ cdef class Prepared:
             _set_coding(job, coding, [*scorers, *collectors], self.keep)
         job.assign = ASSIGNMENTS[assign]
         job.given = assign == "given"
+        job.blind = blind
         # the block shrinks with the number of scores and columns so that it stays in the second-level cache
         job.B = 128
         while job.B > 4 * tiles.width and job.B > 32 and job.B * (K + 2 * d) > 65536:
@@ -295,12 +309,15 @@ cdef class Prepared:
         work = 20.0 * K
         for spec, column, width in scorers:
             _add_scorer(job, spec, column, width, self.keep)
+            if getattr(spec, "dof", None) is not None:
+                work += 40.0 * K
             # of one-hot features, as many count as there are columns
             work += 2.0 * K * (width if getattr(spec, "feature_map", None) == "one_hot"
                                else spec.weights.shape[1] if hasattr(spec, "feature_map")
                                else width * (width + 1) / 2 if spec.factor.ndim == 3 else 2 * width)
         for spec, column, width in collectors:
             _add_collector(job, spec, column, width, self.keep, self.means)
+            self.dofs.append(getattr(spec, "dof", None))
             work += 2.0 * (
                 width if job.collectors[job.n_collectors - 1].kind == GATHER
                 else job.collectors[job.n_collectors - 1].sums_k
@@ -420,7 +437,11 @@ cdef class Prepared:
         for i, mean in enumerate(self.means if means is None else means):
             length = self.job.collectors[i].sums_k * K
             features = sums[at:at + length].reshape(K, -1)
-            results.append({"features": features} if mean is None else {"features": features, "mean": mean})
+            found = {"features": features} if mean is None else {"features": features, "mean": mean}
+            if self.job.collectors[i].scorer >= 0:
+                found["features"], found["latent"] = np.ascontiguousarray(features[:, :-2]), features[:, -2:]
+                found["dof"] = self.dofs[i]
+            results.append(found)
             at += length
         return sums[0], int(sums[1]), sums[2:2 + K], results
 
@@ -456,6 +477,8 @@ def run_pass(*args, **named):
         the scores, responsibilities times weights (of a draw before it; a hard pass has none), scores.
     coding : skem.coding.Coding, default=None
         The rows of X as bytes, for parts that are all `Linear` in its feature map: X itself is not read.
+    blind : bool, default=False
+        Whether scorers with degrees of freedom only find what weighs the rows, and the scores stay as given.
     n_threads : int, default=0
         0 lets OpenMP decide.
 
@@ -468,6 +491,7 @@ def run_pass(*args, **named):
     n_k : ndarray of shape (n_components,)
     sums : list of dict
         For each collector {"features"}: sums of r T(x) of shape (n_components, m). A `Centred` one has T(z) of
-        z = x - mean and adds {"mean"}: [z, z_i z_j for j <= i], or [z, z^2] for "diag".
+        z = x - mean and adds {"mean"}: [z, z_i z_j for j <= i], or [z, z^2] for "diag". With degrees of freedom it
+        adds {"latent"} of shape (n_components, 2), sums of r u and of r log(1 + q / nu), and {"dof"}.
     """
     return Prepared(*args, **named).once()

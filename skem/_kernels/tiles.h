@@ -293,6 +293,35 @@ static void T(diag_scores)(const double *X, int d, const double *mean, const dou
         }
 }
 
+/* Student-t tails of one component, in place: Q holds -q / 2 and becomes u = (nu + d) / (nu + q), L becomes
+ * log(1 + q / nu) and S -= (nu + d) / 2 L. Without tails (nu = inf) u is 1, S += -q / 2, and L becomes (q - 2 d) q / 4,
+ * the part of the slope of the log density in 1 / nu that depends on the row. */
+static void T(tail_scores)(double dof, int d, double *Q, double *L, double *S, int B)
+{
+    if (dof > 1.7e308) {
+        for (int b = 0; b < B; b += W) {
+            V q = CAT(Q + b);
+            AT(S + b) += q;
+            AT(L + b) = (q + d) * q;
+            AT(Q + b) = ZERO + 1.0;
+        }
+        return;
+    }
+    double rate = -2.0 / dof, top = (dof + d) / dof, power = -0.5 * (dof + d);
+    for (int b = 0; b < B; b += NV * W) {
+        V z[NV], y[NV], inverse[NV];
+        EACH(v) z[v] = CAT(Q + b + v * W) * rate;
+        EACH(v) y[v] = z[v] + 1.0;
+        EACH(v) inverse[v] = 1.0 / y[v];
+        EACH(v) AT(Q + b + v * W) = inverse[v] * top;
+        /* what the sum has lost of z */
+        EACH(v) z[v] = (z[v] - (y[v] - 1.0)) * inverse[v];
+        EACH(v) y[v] = T(log)(y[v]) + z[v];
+        EACH(v) AT(L + b + v * W) = y[v];
+        EACH(v) AT(S + b + v * W) += y[v] * power;
+    }
+}
+
 /* ---- assign -------------------------------------------------------------------------------- */
 
 /* Scores in, weighted responsibilities out, in place: R[k] = w softmax(S)[k], lse = log sum exp S.
@@ -433,6 +462,20 @@ static void T(full_sums)(const double *X, int d, const double *m, const double *
     if (d - i == 3) T(centred_rows)(3, X, i, m, r, first, second, B);
     else if (d - i == 2) T(centred_rows)(2, X, i, m, r, first, second, B);
     else if (d - i == 1) T(centred_rows)(1, X, i, m, r, first, second, B);
+}
+
+/* scaled = r u; sums (two vectors) += sum r u, sum r L. */
+static void T(latent_sums)(const double *r, const double *u, const double *L, double *scaled, double *sums, int B)
+{
+    V weight = ZERO, log_weight = ZERO;
+    for (int b = 0; b < B; b += W) {
+        V ru = CAT(r + b) * CAT(u + b);
+        AT(scaled + b) = ru;
+        weight += ru;
+        log_weight += CAT(r + b) * CAT(L + b);
+    }
+    AT(sums) += weight;
+    AT(sums + W) += log_weight;
 }
 
 /* first (D) += sum r z, second (D) += sum r z^2, z = x - m; each entry a vector; D columns, a multiple of 4. */
@@ -603,7 +646,7 @@ static void T(gather_sums)(const int32_t *codes, int d, const double *R, int K, 
 static const tile_set T(tiles) = {
     W, T(load), T(load_floats), T(linear_scores), T(full_scores), T(diag_scores), T(assign_soft), T(best_score),
     T(linear_sums), T(full_sums), T(diag_sums), T(wide_sums), T(features), T(read_codes), T(gather_scores),
-    T(gather_sums), T(unfold), T(fold), T(coded_scores), T(coded_sums), T(lane_sum),
+    T(gather_sums), T(unfold), T(fold), T(coded_scores), T(coded_sums), T(lane_sum), T(tail_scores), T(latent_sums),
 };
 
 #undef READ

@@ -130,6 +130,11 @@ class BaseMixture(
             if by_tree:
                 return TreeSource(X, sample_weight, family)
             return Source(X, sample_weight, family, coding=Coding.of(X, family))
+        if family.heavy_tails:
+            raise ValueError(
+                f"n_active={self.n_active} does not go with the latent scales of {type(family).__name__}(); leave "
+                "n_active=None"
+            )
         if family.has("features"):
             raise ValueError(
                 f"n_active={self.n_active} needs a family whose features are compiled, and those of "
@@ -295,8 +300,30 @@ class BaseMixture(
                 # labels of joined rows are no row's
                 if monitor.end(fit if rows is source else fit._replace(labels=None)):
                     return portfolio.best()
+            for name, n_starts, given in self._nested_starts(portfolio, source, rng, warm):
+                portfolio.add(name, algorithm.run(model, rows, portfolio.begin(model, given)), n_starts)
         best = portfolio.best()
         return best if len(rngs) == 1 else portfolio.polish(rows, best)
+
+    def _nested_starts(self, portfolio, source, rng, warm):
+        """Starts where the fit of a family ends that is a limit of this one, so that it is never better."""
+        algorithm, model = portfolio.algorithm, portfolio.model
+        family = model.family
+        if warm or not family.has("nested") or isinstance(self.init, dict):
+            return
+        inner = family.nested()
+        own_source = self._source(source.X, source.weight, inner)
+        own = Model.build(inner, model.weights, model.n_components, own_source)
+        runs = Portfolio(algorithm, own, portfolio.begin)
+        for name, n_starts, given in self._starts(runs, own_source, rng, warm):
+            runs.add(name, algorithm.run(own, own_source, runs.begin(own, given)), n_starts)
+        state = runs.best().state
+
+        def measure(theta):
+            return source.run(state.log_weights, theta, assign=algorithm.assign).stats
+
+        for theta in family.widen(state.theta, measure):
+            yield "nested", None, source.run(state.log_weights, theta, assign=algorithm.assign)
 
     def _races(self, rngs):
         """Whether the runs of this fit come out of races."""

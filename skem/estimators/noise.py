@@ -121,7 +121,7 @@ class NoisyMixture(OnlineMixin, SoftMixture):
             return
         if isinstance(self.noise, numbers.Real) and not 0.0 < float(self.noise) < 1.0:
             raise ValueError(f"noise={self.noise!r} must be a share between 0 and 1, flags of the rows, or None")
-        if not isinstance(self._family(), Gaussian):
+        if not isinstance(self._family(), Gaussian) or self._family().heavy_tails:
             raise ValueError(f"noise goes with Gaussian components, and family is {self._family()!r}")
         other = {"n_active": None, "split_merge": False}
         for name, plain in other.items():

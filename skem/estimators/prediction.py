@@ -126,6 +126,32 @@ def whole_density(source, density, drawn=None):
     return density
 
 
+def far_density(source, drawn, log_weights, theta, power):
+    """Log densities, base measure left out, of rows that were drawn in, at their true distance.
+
+    There each component's log density falls with the logarithm of the distance.
+
+    Parameters
+    ----------
+    source : Source
+    drawn : DrawnIn
+    log_weights : ndarray of shape (n_components,)
+    theta : Parameters
+    power : ndarray of shape (n_components,)
+        Of the distance, by which the component falls; inf for one that falls as a Gaussian does.
+
+    Returns
+    -------
+    density : ndarray of shape (m,)
+    """
+    own = Source(np.ascontiguousarray(source.X[drawn.rows]), None, source.family)
+    scores = np.empty((len(own), len(log_weights)))
+    own.run(log_weights, theta, collect=False, scores=scores)
+    finite = np.isfinite(power)
+    fall = np.where(finite, power, 0.0) * (np.log(2.0) * drawn.halvings[:, None])
+    return logsumexp(np.where(finite, scores - fall, drawn.stretch(scores)), axis=1)
+
+
 def log_responsibilities(source, log_weights, theta):
     """Log responsibilities of a source's rows.
 
@@ -241,7 +267,7 @@ class PredictionMixin:
         """
         source, drawn = self._query(X)
         log_resp = self._log_resp(source)
-        if drawn is not None:
+        if drawn is not None and self.family_.fall(self._theta) is None:
             # ties are no matter of distance; what else differs at this distance is the quadratic term
             far = log_resp[drawn.rows]
             log_resp[drawn.rows] = np.where(far < -np.exp2(FAR), drawn.stretch(far), far)
@@ -274,7 +300,11 @@ class PredictionMixin:
         """
         source, drawn = self._query(X)
         if not self._predictive or self._posterior is None:
-            return whole_density(source, self._log_density(source), drawn)
+            density, power = self._log_density(source), self.family_.fall(self._theta)
+            if drawn is None or power is None:
+                return whole_density(source, density, drawn)
+            density[drawn.rows] = far_density(source, drawn, self._log_weights, self._theta, power)
+            return whole_density(source, density)
         density = self._predictive_density(source)
         if drawn is not None:
             # a power of the distance: its slope in the logarithm, seen between two points, leads on

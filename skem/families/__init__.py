@@ -12,6 +12,7 @@ from skem.families.multinomial import Multinomial
 from skem.families.negative_binomial import NegativeBinomial
 from skem.families.poisson import Poisson
 from skem.families.product import Product
+from skem.families.student import StudentT
 from skem.families.von_mises_fisher import VonMisesFisher
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "NegativeBinomial",
     "Poisson",
     "Product",
+    "StudentT",
     "VonMisesFisher",
 ]

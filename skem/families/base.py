@@ -51,6 +51,9 @@ class Family(BaseEstimator):
     A family that is scored by distances may have ``whitened(theta)`` -> `Centred` with a matrix F_k for every
     component, whatever its structure: hard passes over many rows of few columns then go by a tree.
 
+    A family that contains a simpler one as a limit has ``nested()`` -> that family, bound to the same data, and
+    ``widen(theta, measure)`` -> places to start from where a fit of the simpler one has ended.
+
     An algorithm names the verbs it requires and is refused in one sentence where one is missing. Beside the verbs a
     family in pure Python has ``features(X)`` -> (n, m), its T(x), and may have ``log_prob(X, theta)`` -> (n, K) in
     place of `natural`; it is slower, and under the same laws.
@@ -89,6 +92,13 @@ class Family(BaseEstimator):
         """
         return [self]
 
+    #: whether single rows may lie very far out of their components, so that starts must not be led by them
+    heavy_tails = False
+    #: whether `mle` of given responsibilities is their best theta; where it is but a step there, a hard run goes on
+    #: when labels stay, and runs are extrapolated
+    closed_form = True
+    #: names of public parameters that may be infinite
+    unbounded: tuple[str, ...] = ()
     #: share of all rows' statistics that each component of a soft run has at its start, see `share_out`
     start_share = 0.0
     #: whether a pass scores the rows by one compiled part
@@ -210,6 +220,27 @@ class Family(BaseEstimator):
             return stats
         common = stats.pool().scale((share / n_k.sum() * n_k)[:, None])
         return stats.scale(1.0 - share).merge(common)
+
+    def start_theta(self, n_components, stats):
+        """Theta at which a pass over rows of given labels collects, where its sums depend on one; else None.
+
+        Parameters
+        ----------
+        n_components : int
+        stats : SuffStats or None
+            Of the pass before; None in the first.
+        """
+        return
+
+    def fall(self, theta):
+        """Powers of the distance by which the components' densities fall far out, or None: as a Gaussian's.
+
+        Returns
+        -------
+        power : ndarray of shape (n_components,) or None
+            inf for components that fall as a Gaussian does.
+        """
+        return
 
     def statistics(self, n_k, sums):
         """Sufficient statistics from the sums of a pass."""

@@ -281,7 +281,7 @@ class Gaussian(NormalInverseWishart):
         return Centred("full", theta.mean, np.ascontiguousarray(np.stack(columns, axis=2)), theta.offset)
 
     def log_terms(self, log_weights, theta):
-        _, mean, factor, offset = self.whitened(theta)
+        _, mean, factor, offset, _ = self.whitened(theta)
         return QuadraticTerms(np.swapaxes(factor, 1, 2) @ factor, c=log_weights + offset, centers=mean)
 
     def n_parameters(self, n_features, n_components):

@@ -46,7 +46,8 @@ class WithNoise(Family):
         factor = np.broadcast_to(part.factor, (len(part.mean), *part.factor.shape[1:]))
         factor = np.concatenate([factor, np.zeros_like(factor[:1])])
         mean = np.vstack([part.mean, np.zeros_like(part.mean[:1])])
-        return Centred(part.structure, mean, factor, np.append(part.offset, self.score))
+        dof = None if part.dof is None else np.append(part.dof, np.inf)
+        return Centred(part.structure, mean, factor, np.append(part.offset, self.score), dof)
 
     def statistics(self, n_k, sums):
         return self.family.statistics(n_k[:-1], {name: value[:-1] for name, value in sums.items()})

@@ -103,6 +103,11 @@ class Product(Blocks):
         }
         summary = self.summary_
         parts = summary.parts or [summary.take(list(range(s.start, s.stop))) for s in self.slices_.values()]
+        for name, family in self._families:
+            if not family.closed_form:
+                raise ValueError(
+                    f"block {name!r} is {family!r}, whose latent scales a product cannot start from; take Gaussian()"
+                )
         self.bound_ = {name: family.bind(part) for (name, family), part in zip(self._families, parts, strict=True)}
         self.summary_ = Summary.join([family.summary_ for family in self.bound_.values()], summary.n_distinct)
 

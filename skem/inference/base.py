@@ -309,9 +309,9 @@ class Algorithm:
                 objectives.append(value)
                 # hard labels that stay have reached their fixed point; an objective alone may rest earlier
                 # (a row without an old label counts as moved)
-                converged = (
-                    result.moved == 0 if self.assign == "hard" else not refused and convergence.update(objectives[-1])
-                )
+                converged = not refused and convergence.update(objectives[-1])
+                if self.assign == "hard":
+                    converged = result.moved == 0 and (converged or model.family.closed_form)
                 labelled = self.assign == "hard"
                 stop = monitor is not None and monitor(n_iter, objectives[-1], state)
             if converged or stop or n_iter >= self.max_iter:
@@ -333,11 +333,15 @@ class Algorithm:
     def _leaps(self, model, source, convergence, compiled):
         """What extrapolates a run, or None."""
         # the score of an inexact pass is no function of the parameters alone, which an extrapolation must be judged by
-        if self.accelerate is None or self.assign != "soft" or not source.exact:
+        # steps towards a best theta crawl, so that their family is extrapolated in any case
+        crawls = not model.family.closed_form
+        method = self.accelerate or ("anderson" if crawls else None)
+        able = self.assign == "soft" or (self.assign == "hard" and crawls)
+        if method is None or not able or not source.exact:
             return None
         work = len(source) * model.n_components * source.X.shape[1] if compiled else None
         update = functools.partial(UPDATES[self.update], model)
-        return Leaps(self.accelerate, update, convergence, self.tol, model.total_weight, work)
+        return Leaps(method, update, convergence, self.tol, model.total_weight, work)
 
     def _update(self, model, result, state):
         """State after a pass."""

@@ -23,7 +23,7 @@ def fitted(problem):
     return EMMixture._from_theta(family, problem.family, np.log([0.3, 0.7]), theta)
 
 
-@law("marginal", "conditional")
+@law("marginal", "conditional", latent=True)
 @pytest.mark.parametrize("columns", [[0], [2, 0], [1, 2]])
 def test_joint_is_marginal_times_conditional(case, columns):
     problem = Problem(case, n=40)
@@ -36,7 +36,7 @@ def test_joint_is_marginal_times_conditional(case, columns):
     np.testing.assert_allclose(alone + others, mixture.score_samples(X), rtol=0, atol=1e-10)
 
 
-@law("marginal", "conditional")
+@law("marginal", "conditional", latent=True)
 def test_conditioning_twice_is_conditioning_on_both(case):
     problem = Problem(case, n=40)
     mixture, x = fitted(problem), problem.X[0]

@@ -38,12 +38,35 @@ def whitened(spec, x):
     return np.einsum("kij,knj->kni", np.broadcast_to(spec.factor, (len(z), *spec.factor.shape[1:])), z)
 
 
+def kernels(spec, x):
+    """Log densities (n, K) but for the offset."""
+    q, d = (whitened(spec, x) ** 2).sum(axis=2).T, x.shape[1]
+    if spec.dof is None:
+        return -0.5 * q
+    finite = np.where(np.isinf(spec.dof), 1.0, spec.dof)
+    return np.where(np.isinf(spec.dof), -0.5 * q, -0.5 * (finite + d) * np.log1p(q / finite))
+
+
+def latent(spec, x):
+    """Scales u and what is summed of their logarithms, (n, K) each."""
+    q, d = (whitened(spec, x) ** 2).sum(axis=2).T, x.shape[1]
+    finite = np.where(np.isinf(spec.dof), 1.0, spec.dof)
+    u = np.where(np.isinf(spec.dof), 1.0, (finite + d) / (finite + q))
+    return u, np.where(np.isinf(spec.dof), 0.25 * q * (q - 2.0 * d), np.log1p(q / finite))
+
+
 def sums_of(spec, x, resp):
     if isinstance(spec, Linear):
         return {"features": resp.T @ features(spec.feature_map, x)}
     z = x - spec.mean[:, None]
     of_z = "x_pairs" if spec.structure == "full" else "x_squares"
+    more = {}
+    if spec.dof is not None:
+        u, tails = latent(spec, x)
+        more = {"latent": np.column_stack([(resp * u).sum(axis=0), (resp * tails).sum(axis=0)])}
+        resp = resp * u
     return {
+        **more,
         "mean": spec.mean,
         "features": np.stack([resp[:, k] @ features(of_z, z[k]) for k in range(len(z))]),
     }
@@ -61,7 +84,7 @@ def twin(X, origin, scale, K, log_weights, scorers, collectors, assign, weight, 
         if isinstance(spec, Linear):
             scores = scores + features(spec.feature_map, x) @ spec.weights.T
         else:
-            scores = scores - 0.5 * (whitened(spec, x) ** 2).sum(axis=2).T
+            scores = scores + kernels(spec, x)
     w = np.ones(n) if weight is None else weight
     labels = scores.argmax(axis=1)
     lse = np.logaddexp.reduce(scores, axis=1)
@@ -96,6 +119,9 @@ def twin(X, origin, scale, K, log_weights, scorers, collectors, assign, weight, 
 
 def make_part(kind, K, d, rng):
     mean = rng.normal(size=(K, d))
+    if kind.startswith("student_"):
+        part = make_part(kind.removeprefix("student_"), K, d, rng)
+        return part._replace(dof=rng.choice([0.7, 3.0, 1e4, np.inf], size=K))
     if kind == "diag":
         return Centred("diag", mean, rng.uniform(0.5, 2.0, size=(K, d)), np.zeros(K))
     if kind in ("full", "tied"):
@@ -156,13 +182,14 @@ def assert_twins(p, rtol=1e-11, got=None):
             size = np.abs(np.where(expected[name] > -1e299, expected[name], 0.0)).max()
         np.testing.assert_allclose(got[name], expected[name], rtol=rtol, atol=rtol * max(size, 1.0), err_msg=name)
     for mine, theirs in zip(got["sums"], expected["sums"], strict=True):
-        assert mine.keys() == theirs.keys()
+        assert mine.keys() - {"dof"} == theirs.keys()
         for name, value in theirs.items():
             atol = rtol * max(np.abs(value).max(), 1.0)
             np.testing.assert_allclose(mine[name], value, rtol=rtol, atol=atol, err_msg=name)
 
 
 PARTS = ["x", "x_squares", "x_norm", "x_pairs", "x_log", "log_both", "full", "tied", "diag"]
+PARTS += ["student_full", "student_tied", "student_diag"]
 LOGS = ("x_log", "log_both")
 ASSIGN = ["soft", "hard", "draw"]
 
@@ -178,7 +205,7 @@ def test_every_part_and_assignment(kind, assign, n, d, K):
 
 
 @pytest.mark.parametrize("assign", ASSIGN)
-@pytest.mark.parametrize("kind", ["full", "tied", "diag"])
+@pytest.mark.parametrize("kind", ["full", "tied", "diag", "student_full"])
 @pytest.mark.parametrize("d", [32, 33, 47])
 def test_wide_rows(kind, assign, d):
     assert_twins(make(kind, 150, d, 3, assign, seed=d))
@@ -240,6 +267,28 @@ def test_several_parts_add_up():
                     (make_part("x", 3, 1, rng), 5, 1)]  # fmt: skip
     p["collectors"] = list(p["scorers"])
     assert_twins(p)
+
+
+@pytest.mark.parametrize("assign", ["soft", "given"])
+def test_blind_scorers_weigh_rows_and_score_nothing(assign):
+    p = make("student_full", 90, 3, 4, "soft")
+    codes = np.random.default_rng(2).integers(4, size=90).astype(np.int32)
+    _, _, n_k, (sums,) = run_pass(
+        p["X"], p["origin"], p["scale"], 4, p["log_weights"], p["scorers"], p["collectors"], assign=assign,
+        codes=codes, sample_weight=p["weight"], blind=True,
+    )  # fmt: skip
+    resp = (codes[:, None] == np.arange(4)) * p["weight"][:, None]
+    expected = sums_of(p["collectors"][0][0], (p["X"] - p["origin"]) / p["scale"], resp)
+    np.testing.assert_allclose(n_k, resp.sum(axis=0))
+    for name, value in expected.items():
+        np.testing.assert_allclose(sums[name], value, rtol=1e-10, atol=1e-9, err_msg=name)
+
+
+def test_a_collector_with_tails_needs_their_scorer():
+    p = make("student_diag", 90, 3, 4, "soft")
+    p["scorers"] = []
+    with pytest.raises(ValueError, match="needs a scorer of the same columns"):
+        compiled(p)
 
 
 @pytest.mark.parametrize("old", [0, 1, 2])

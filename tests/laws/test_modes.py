@@ -79,7 +79,7 @@ def test_mode_beats_perturbations_of_the_joint_density(case, size):
     assert max(joint(nearby(p, theta, size)) for _ in range(200)) < joint(theta)
 
 
-@law("attributes", "parameters")
+@law("attributes", "parameters", latent=True)
 def test_public_parameters_rebuild_theta(case):
     p = Problem(case)
     theta = p.family.mle(p.stats())

@@ -6,7 +6,7 @@ statistics have lost digits that the next pass has not.
 
 import numpy as np
 import pytest
-from families_under_test import CASES, FREE_CASES, POINT_CASES, SHAPED, SHAPED_CASES
+from families_under_test import CASES, FREE_CASES, LATENT_CASES, POINT_CASES, SHAPED, SHAPED_CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,6 +87,16 @@ def test_the_likelihood_of_families_without_a_prior_never_falls(cell, case, n, d
     check_monotone(cell, case, n, d, K, how, weighted, False, seed)
 
 
+@pytest.mark.parametrize("cell", [EM, MAPEM, ICM, ClassificationEM])
+@settings(max_examples=30)
+@given(
+    case=st.sampled_from(LATENT_CASES), n=st.integers(2, 60), d=st.integers(1, 4), K=st.integers(1, 5),
+    how=spoilers, weighted=st.booleans(), seed=st.integers(0, 2**16),
+)  # fmt: skip
+def test_the_objective_under_latent_scales_never_falls(cell, case, n, d, K, how, weighted, seed):
+    check_monotone(cell, case, n, d, K, how, weighted, False, seed)
+
+
 def rows_of(case, rng, n, d, how):
     """Rows of a case, spoilt; those of a product block by block."""
     if case.blocks:
@@ -95,8 +105,9 @@ def rows_of(case, rng, n, d, how):
     # a scatter matrix with squares of 1e12 in one direction has no digits left for another, whatever the order of
     # summing, the less where all columns have one unit; variances of single columns lose nothing to one another
     far = 1e1 if case.name in SHAPED else 1e3 if case.name in ("full", "tied") else 1e6
+    real = case.name in REAL or case in LATENT_CASES
     far = None if case.family.domain in ("zeros and ones", "levels", "numbers between 0 and 1") else far
-    return spoil(case.rows(rng, n, d), how, rng, case.name in REAL, far)
+    return spoil(case.rows(rng, n, d), how, rng, real, far)
 
 
 def check_monotone(cell, case, n, d, K, how, weighted, sticks, seed):
