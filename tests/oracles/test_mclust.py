@@ -71,6 +71,45 @@ def test_converged_em_equals_mclust(name, covariance_type, n_components):
         assert found == pytest.approx(expected, abs=1e-6)
 
 
+def bic_table(name):
+    """mclust's BIC by number of components and model, its sign turned; nan where it gives none."""
+    with (DATA / f"mclust_BIC_{name}.csv").open() as file:
+        rows = list(csv.reader(file))
+    return {(code, int(row[0])): float(v) if v != "NA" else np.nan
+            for row in rows[1:] for code, v in zip(rows[0][1:], row[1:], strict=True)}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["faithful", "iris"])
+def test_default_runs_of_few_components_agree_with_mclust_or_beat_it(name):
+    X = load(name)
+    for (code, n_components), expected in bic_table(name).items():
+        if n_components <= 3:
+            mixture = EMMixture(n_components, family=Gaussian(code), random_state=0).fit(X)
+            assert not mixture.degenerate_
+            assert -mixture.bic(X) > expected - 1e-3, (code, n_components)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "n_components"),
+    [
+        ("faithful", "EEI", 4), ("faithful", "EVV", 4), ("faithful", "EEV", 6), ("iris", "VII", 7), ("iris", "EVV", 8),
+        ("iris", "VVV", 8),
+    ],
+)  # fmt: skip
+def test_more_starts_reach_mclust_where_one_race_does_not(name, code, n_components):
+    X = load(name)
+    mixture = EMMixture(n_components, family=Gaussian(code), n_init=10, random_state=0).fit(X)
+    assert not mixture.degenerate_
+    assert -mixture.bic(X) > bic_table(name)[code, n_components] - 1e-3
+
+
+@pytest.mark.parametrize("code", ["VEE", "EVV"])
+def test_where_mclust_gives_no_number_its_start_ends_degenerate(code):
+    assert np.isnan(bic_table("iris")[code, 5])
+    with pytest.warns(DegenerateComponentWarning):
+        assert fit_partition("iris", code, 5).degenerate_
+
+
 def test_mclust_cells_are_all_but_few():
     # mclust gives NA for iris VEE,5 and EVV,5, and for acidity V,5, where one component collapses
     V = [covariance_type for covariance_type, codes in MODELS.items() if codes[1] == "V"]
