@@ -178,6 +178,15 @@ def test_dendrogram_has_the_form_that_scipy_draws(family):
     assert list(found.children_[0]) == pair
 
 
+def test_merges_are_those_of_the_last_fit():
+    rng = np.random.default_rng(0)
+    found = BayesianKMeans("auto", random_state=0)
+    for n_groups in (3, 5):
+        found.fit(rng.normal(size=(200, 2)) + 20.0 * (np.arange(200)[:, None] % n_groups))
+        assert len(found.children_) == len(found.distances_) == found.n_components_ - 1 == n_groups - 1
+    assert found.children_ is found.children_
+
+
 def test_one_cluster_has_no_merges():
     X = np.random.default_rng(0).normal(size=(200, 3))
     found = BayesianKMeans().fit(X)

@@ -271,9 +271,14 @@ class BayesianKMeans(BaseMixture):
         check_is_fitted(self, "_theta")
         if not self._is_auto or self._seen is None:
             raise AttributeError('the merges of the clusters are there after a fit with n_components="auto"')
-        stats, n_k, total = self._seen
-        model = Model(self.family_, self._weights(1), 1, self.family_.prior(1), self._weights(1).prior(1), 0.0, total)
-        return dendrogram(Evidence(model, self._partitions()), stats, n_k)
+        seen, merges = vars(self).get("_merged", (None, None))
+        if seen is not self._seen:
+            (stats, n_k, total), one = self._seen, self._weights(1)
+            model = Model(self.family_, one, 1, self.family_.prior(1), one.prior(1), 0.0, total)
+            merges = dendrogram(Evidence(model, self._partitions()), stats, n_k)
+            # worked out once a fit, which always leaves statistics of its own
+            self._merged = self._seen, merges
+        return merges
 
     @property
     def children_(self):
