@@ -7,14 +7,14 @@ import types
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import gammaln, logsumexp, multigammaln
+from scipy.special import betaln, gammaln, logsumexp, multigammaln
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 
 from skem import GibbsMixture
 from skem.engine import Source
 from skem.exceptions import DegenerateComponentWarning
-from skem.families import Family, Gaussian, Poisson
+from skem.families import Exponential, Family, Gaussian, NegativeBinomial, Poisson
 from skem.inference.base import Model
 from skem.inference.gibbs import Gibbs, Sweeper, match, unit_starts
 from skem.starts import start
@@ -263,6 +263,18 @@ FEW = {
         np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 4.0], [5.0, 3.0], [1.0, 2.0], [3.0, 6.0]]),
         Poisson(shape_prior=1.5, rate_prior=0.7),
         lambda X: log_gamma_poisson(X, 1.5, 0.7),
+    ),
+    "exponential": (
+        np.array([[0.1, 1.0], [0.9, 0.2], [2.0, 4.0], [5.0, 3.0], [0.3, 0.2], [3.0, 6.0]]),
+        Exponential(shape_prior=1.5, rate_prior=0.7),
+        lambda X: (
+            1.5 * np.log(0.7) - gammaln(1.5) + gammaln(1.5 + len(X)) - (1.5 + len(X)) * np.log(0.7 + X.sum(axis=0))
+        ).sum(),
+    ),
+    "negative binomial": (
+        np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 4.0], [9.0, 3.0], [1.0, 2.0], [3.0, 12.0]]),
+        NegativeBinomial(0.5, shape_prior=1.5, rate_prior=0.7),
+        lambda X: (betaln(2.4 + 2.0 * len(X), 1.5 + X.sum(axis=0)) - betaln(2.4, 1.5) + np.log1p(X).sum(axis=0)).sum(),
     ),
 }
 

@@ -19,7 +19,7 @@ from skem import (
 )
 from skem._kernels import digammas
 from skem.exceptions import DegenerateComponentWarning
-from skem.families import Beta, Exponential, Gamma, Gaussian, LogNormal, NegativeBinomial, Poisson
+from skem.families import Beta, Exponential, Gamma, Gaussian, LogNormal, NegativeBinomial, Poisson, Product
 
 CELLS = [EMMixture, MAPMixture, VariationalMixture, BayesianKMeans, ICMMixture, GibbsMixture]
 FEW = {GibbsMixture: {"n_chains": 1, "n_draws": 20, "n_burn_in": 20}}
@@ -283,6 +283,24 @@ def test_far_queries_have_finite_answers(family):
     assert np.isfinite(mixture.score_samples(far)).all()
     np.testing.assert_allclose(mixture.predict_proba(far).sum(axis=1), 1.0)
     assert np.isfinite(mixture.predict_log_proba(far)).all()
+
+
+def test_products_encode_the_blocks_that_want_it():
+    rng = np.random.default_rng(0)
+    group = np.repeat([0, 1], 200)
+    X = np.column_stack(
+        [rng.lognormal(2.0 * group, 0.4), rng.gamma(2.0 + 7.0 * group), rng.beta(2.0, 2.0 + 7.0 * group)]
+    )
+    blocks = [("size", LogNormal(), [0]), ("wait", Gamma(), [1]), ("share", Beta(), [2])]
+    product = EMMixture(2, family=Product(blocks), init=group, max_iter=0).fit(X)
+    parts = [EMMixture(2, family=family, init=group, max_iter=0).fit(X[:, at]) for _, family, at in blocks]
+    np.testing.assert_allclose(product.size__means_, parts[0].means_, rtol=1e-12)
+    joint = sum(part.predict_log_proba(X[:, [j]]) for j, part in enumerate(parts))
+    assert (joint.argmax(axis=1) == product.predict(X)).all()
+    one = [EMMixture(1, family=family).fit(X[:, at]).score_samples(X[:, at]) for _, family, at in blocks]
+    np.testing.assert_allclose(EMMixture(1, family=Product(blocks)).fit(X).score_samples(X), sum(one), rtol=1e-10)
+    with pytest.raises(ValueError, match=r"0.0: LogNormal\(\) takes positive numbers"):
+        product.predict(np.where(X[7, 0] == X, 0.0, X))
 
 
 # --- model choice ---------------------------------------------------------------------------------

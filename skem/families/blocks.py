@@ -125,8 +125,9 @@ class Blocks(BaseComposition, Family):
         families = [family for _, family in self._families]
         own = [self._encode_block(family, columns.take(at)) for family, at in zip(families, positions, strict=True)]
         plain = isinstance(X, np.ndarray) and X.dtype in (np.float32, np.float64)
-        # rows that are in order already are left in their place
-        return X if plain and order == sorted(order) and not any(f.encodes for f in families) else np.hstack(own)
+        # rows that are in order already, and that every family reads as they are, are left in their place
+        as_they_are = all(type(family).encode is Family.encode for family in families)
+        return X if plain and order == sorted(order) and as_they_are else np.hstack(own)
 
     @staticmethod
     def _encode_block(family, columns):
@@ -136,9 +137,9 @@ class Blocks(BaseComposition, Family):
         values = np.stack([numbers_of(*column) for column in zip(*columns, strict=True)], axis=1)
         try:
             family.validate(values)
+            return family.encode(values)
         except ColumnError as error:
             raise error.among(columns.names) from None
-        return values
 
 
 __all__ = ["Blocks"]
