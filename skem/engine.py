@@ -319,7 +319,7 @@ class Source:
         features = np.sum([result[3][0]["features"] for result in results], axis=0)
         return Pass(score, moved, n_k, family.statistics(n_k, {"features": features}))
 
-    def assign_given(self, n_components, *, codes=None, resp=None):
+    def assign_given(self, n_components, *, codes=None, resp=None, about=None):
         """Statistics of rows whose labels or responsibilities are given.
 
         Parameters
@@ -327,6 +327,8 @@ class Source:
         n_components : int
         codes : int32 ndarray of shape (n,), default=None
         resp : ndarray of shape (n, n_components), default=None
+        about : ndarray of shape (n_components, d), default=None
+            Points near the means, where they are known, about which one pass does.
 
         Returns
         -------
@@ -340,17 +342,19 @@ class Source:
         else:
             with np.errstate(divide="ignore"):
                 given = {"log_prior": np.maximum(np.log(np.ascontiguousarray(resp, dtype=np.float64)), -1e300)}
-        stats = None
-        for _ in range(self.family.n_start_passes):
+        n_passes, stats, mean = self.family.n_start_passes, None, None
+        if n_passes > 1 and about is not None:
+            n_passes, mean = n_passes - 1, np.ascontiguousarray(about)
+        for _ in range(n_passes):
             theta = self.family.start_theta(n_components, stats)
             if theta is None:
                 # a second pass about the means of the first loses no digits to a far origin
-                mean = getattr(stats, "mean", None) if self.family.n_start_passes > 1 else None
                 collector = self.family.origin_collector(mean, n_components)
                 result = self.run(np.zeros(n_components), collector=collector, **given)
             else:
                 result = self.run(np.zeros(n_components), theta, blind=True, **given)
             stats = result.stats
+            mean = getattr(stats, "mean", None) if n_passes > 1 else None
         return result
 
 

@@ -76,10 +76,10 @@ class TruncatedSource(Source):
             self._sets[lost, 0] = labels[lost]
         return result
 
-    def assign_given(self, n_components, *, codes=None, resp=None):
+    def assign_given(self, n_components, *, codes=None, resp=None, about=None):
         """Statistics of rows whose labels or responsibilities are given; see `Source.assign_given`."""
         self._forget()
-        return super().assign_given(n_components, codes=codes, resp=resp)
+        return super().assign_given(n_components, codes=codes, resp=resp, about=about)
 
     def finish(self, log_weights, theta, labels):
         """Write the rows' most probable components, and return the exact score; see `Source.finish`."""

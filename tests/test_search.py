@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 from scipy.cluster.hierarchy import is_valid_linkage
 from scipy.special import gammaln
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 
 import skem.inference.search as search_module
+from benchmarks.studies.optimality import problem_of
 from skem import BayesianKMeans
 from skem.engine import DistinctSource, Source
 from skem.families import Gaussian, Poisson
 from skem.inference.base import Model
+from skem.inference.moves import Doubts
 from skem.inference.partition import Evidence, Merges
 from skem.inference.search import Search
 from skem.summary import summarize
@@ -244,6 +246,51 @@ def test_many_rows_begin_with_a_sample(monkeypatch):
     assert steps[0][1].n_clusters > 1
     assert len(fit.state.n_k) == 8
     assert fit.objective == pytest.approx(objective(evidence, source, fit.labels), rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("X", "kind", "without"),
+    [
+        (load_wine().data, "draw", {"TEMPERATURES": ()}),
+        (problem_of(160).X, "split", {"N_LOSING": 0}),
+        (problem_of(152).X, "merge", {"N_LOSING": 0}),
+    ],
+    ids=["draws", "losing split", "losing merge"],
+)
+def test_moves_at_the_end_lead_higher(X, kind, without, monkeypatch):
+    evidence, source = problem(FAMILIES[0], X)
+    steps = []
+    search = Search(evidence, source, np.random.default_rng(0), on_step=lambda kind, now: steps.append((kind, now)))
+    nothing = np.zeros(len(source), dtype=np.int32)
+    found = search.run(nothing, 1)
+    for name, value in without.items():
+        monkeypatch.setattr(search_module, name, value)
+    before = Search(evidence, source, np.random.default_rng(0)).run(nothing, 1)
+    assert found.objective > before.objective + 5.0
+    gained = [now for name, now in steps if name == kind and now.objective > before.objective]
+    assert gained
+    for now in gained:
+        assert now.objective == pytest.approx(objective(evidence, source, now.labels), rel=1e-13)
+
+
+def test_draws_settle_with_the_sure_rows_where_they_are():
+    """The gain that rows in doubt see, given the others, is that of all rows."""
+    evidence, source = problem(FAMILIES[0], load_wine().data)
+    labels = np.zeros(len(source), dtype=np.int32)
+    now = Search(evidence, source, np.random.default_rng(0)).run(labels, 1)
+    # a worse partition, which draws lead away from
+    labels = now.labels.copy()
+    labels[::7] = (labels[::7] + 1) % len(now.state.n_k)
+    partition = evidence.partition(source, labels, len(now.state.n_k))
+    doubts = Doubts(evidence, source, partition)
+    order = np.sort(doubts.scores, axis=1)
+    np.testing.assert_array_equal(doubts.margin, order[:, -1] - order[:, -2])
+    rng = np.random.default_rng(1)
+    found = [doubts.drawn(temperature, rng) for temperature in (0.1, 1.0, 2.0, 8.0)]
+    gained = [drawn for drawn in found if drawn is not None]
+    assert gained
+    for drawn in gained:
+        assert evidence.partition(source, drawn, partition.n_clusters).objective > partition.objective
 
 
 def test_a_callback_or_max_iter_stops_the_search():

@@ -5,6 +5,8 @@ The difference of log normalisers is a term that depends on the row's weight alo
 The score of a row's own component follows from the state with the row in it by the same lemma with the sign turned.
 """
 
+import functools
+
 import numpy as np
 
 from skem._kernels.linalg import cholesky
@@ -26,6 +28,12 @@ cdef enum Kind:
 cdef double LOG_2 = 0.6931471805599453
 
 KINDS = {"full": FULL, "tied": TIED, "diag": DIAG, "spherical": SPHERICAL, "EII": EII}
+
+
+@functools.cache
+def _triangle(d):
+    """Rows and columns of a lower triangle."""
+    return np.tril_indices(d)
 
 
 cdef class GaussianMoves(Moves):
@@ -81,7 +89,7 @@ cdef class GaussianMoves(Moves):
             factors, ok = cholesky(np.ascontiguousarray(scatter.reshape(-1, d, d)))
             if not ok.all():
                 raise np.linalg.LinAlgError("every scatter matrix must be positive definite")
-            lower = np.tril_indices(d)
+            lower = _triangle(d)
             spread = factors[:, lower[0], lower[1]]
             pivots = factors[:, np.arange(d), np.arange(d)]
         else:
@@ -109,7 +117,7 @@ cdef class GaussianMoves(Moves):
         spread = unpack(self._spread, 1 if self._shared else K, self._spread_width)
         if self._kind == FULL or self._kind == TIED:
             factors = np.zeros((len(spread), d, d))
-            lower = np.tril_indices(d)
+            lower = _triangle(d)
             factors[:, lower[0], lower[1]] = spread
             spread = factors @ factors.transpose(0, 2, 1)
         if self._round:

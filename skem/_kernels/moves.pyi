@@ -24,4 +24,5 @@ class Moves:
         order: NDArray[np.intp],
         refill: bool = True,
         n_rows: NDArray[np.intp] | None = None,
+        lead: NDArray[np.float64] | None = None,
     ) -> tuple[int, float]: ...

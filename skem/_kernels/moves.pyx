@@ -14,7 +14,7 @@ This file holds the visits of rows; collapsed_gaussian.pyx and collapsed_counts.
 import numpy as np
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport fabs, fmax
+from libc.math cimport INFINITY, fabs, fmax
 from libc.stdint cimport int32_t
 
 cimport skem._kernels._panels as pn
@@ -135,10 +135,11 @@ cdef class Moves:
         Py_ssize_t start,            # IN
         Py_ssize_t stop,             # IN
         bint refill,                 # IN
+        double[::1] lead,            # OUT, empty for none
         double *gain,                # IN OUT
     ) noexcept nogil:
         cdef Py_ssize_t at, row, k, old, new, n_moved = 0
-        cdef double margin
+        cdef double margin, next_best
         cdef Row entries
         for at in range(start, stop):
             row = order[at]
@@ -151,6 +152,12 @@ cdef class Moves:
             for k in range(self.n_components):
                 if self._score[k] > self._score[new] + margin and (refill or self._n_rows[k] > 0):
                     new = k
+            if lead.shape[0] > 0:
+                next_best = -INFINITY
+                for k in range(self.n_components):
+                    if k != new and self._score[k] > next_best and (refill or self._n_rows[k] > 0):
+                        next_best = self._score[k]
+                lead[row] = self._score[new] - next_best
             if new == old:
                 continue
             gain[0] += self._score[new] - self._score[old]
@@ -172,6 +179,7 @@ cdef class Moves:
         const Py_ssize_t[::1] order,
         bint refill=True,
         Py_ssize_t[::1] n_rows=None,
+        double[::1] lead=None,
     ):
         """Move each row, in the given order, to where it raises log p(x, z) the most.
 
@@ -191,6 +199,8 @@ cdef class Moves:
         n_rows : ndarray of shape (K,), intp, default=None
             Number of rows of positive weight that the state holds in each component, changed in
             place, for sweeps that see the rows in blocks. None means that X is all of them.
+        lead : ndarray of shape (n_samples,), default=None
+            By how much each visited row's component is ahead of the next best, written.
 
         Returns
         -------
@@ -205,6 +215,10 @@ cdef class Moves:
             raise ValueError(f"X of {d} columns, and w and labels with a value per row are needed")
         if n_rows is not None and n_rows.shape[0] != self.n_components:
             raise ValueError(f"n_rows must hold {self.n_components} counts, got {n_rows.shape[0]}")
+        if lead is None:
+            lead = np.empty(0)
+        elif lead.shape[0] != n:
+            raise ValueError(f"lead must hold a value per row, {n}, got {lead.shape[0]}")
         self._n_rows[:] = 0
         for row in range(n):
             if not w[row] >= 0:
@@ -225,7 +239,7 @@ cdef class Moves:
         while start < n_visits:
             stop = min(start + step, n_visits)
             with nogil:
-                n_moved += self._sweep_rows(X, w, labels, order, start, stop, refill, &gain)
+                n_moved += self._sweep_rows(X, w, labels, order, start, stop, refill, lead, &gain)
             PyErr_CheckSignals()
             start = stop
         if n_rows is not None:

@@ -3,8 +3,11 @@
 import numpy as np
 
 from skem._kernels.collapsed import Collapsed
-from skem.engine import BLOCK, Pass
-from skem.inference.base import UPDATES, Algorithm
+from skem.engine import BLOCK
+from skem.inference.base import UPDATES, Algorithm, log_evidence
+
+# Nats by which a row's component leads where sweeps of a few rows look at it no more.
+NEAR = 3.0
 
 
 class ClassificationEM(Algorithm):
@@ -90,8 +93,8 @@ class MaximizationExpectation(Algorithm):
         return fit._replace(converged=False)
 
 
-def settle(model, source, labels, max_sweeps):
-    """Sweep over a few rows until no single move raises log p(x, z), from labels that nothing fits yet.
+def settle(model, source, labels, max_sweeps, about=None, refill=False):
+    """Sweep over a few rows until next to no single move raises log p(x, z), from labels that nothing fits yet.
 
     Parameters
     ----------
@@ -99,18 +102,20 @@ def settle(model, source, labels, max_sweeps):
     source : DistinctSource
     labels : int32 ndarray of shape (n,)
     max_sweeps : int
+    about : ndarray of shape (n_components, d), default=None
+        Points near the components' means, where they are known.
+    refill : bool, default=False
+        Whether a component that none of these rows is in may receive one.
 
     Returns
     -------
     labels : int32 ndarray of shape (n,)
-    given : Pass
-        Their statistics.
+    evidence : float
+        Log evidence of rows and labels, base measure left out.
     """
     kind, n_components = model.family.collapsed_kind, model.n_components
-    given = source.assign_given(n_components, codes=labels)
+    given = source.assign_given(n_components, codes=labels, about=about)
     if kind is not None:
-        X = np.ascontiguousarray(model.family.summary_.to_internal(source.take(slice(None))))
-        weight, order, labels = source.canonical().weight, np.arange(len(X)), labels.copy()
         posterior = model.prior.merge(given.stats)
         try:
             state = Collapsed(kind, posterior.to_dict()["arrays"], given.n_k, model.weight_prior.alpha)
@@ -119,12 +124,18 @@ def settle(model, source, labels, max_sweeps):
     if kind is None:
         start = UPDATES["evidence"](model, given.stats, given.n_k)
         fit = MaximizationExpectation(max_iter=max_sweeps, sweeps=False).run(model, source, start, labels=labels)
-        return fit.labels, Pass(fit.objective, 0, fit.state.n_k, fit.state.stats)
+        return fit.labels, fit.state.evidence
+    X = np.ascontiguousarray(model.family.summary_.to_internal(source.take(slice(None))))
+    weight, order, lead, labels = source.canonical().weight, np.arange(len(X)), np.empty(len(X)), labels.copy()
+    evidence = log_evidence(model, posterior, model.weight_prior.merge(model.weights.statistics(given.n_k)))
     for _ in range(max_sweeps):
-        # a component that has emptied stays so: births come from moves
-        if state.sweep(X, weight, labels, order, refill=False)[0] == 0 or state.n_repairs:
+        moved, gain = state.sweep(X, weight, labels, order, refill=refill, lead=lead)
+        evidence += gain
+        if moved == 0 or state.n_repairs:
             break
-    return labels, source.assign_given(n_components, codes=labels)
+        # the others would hardly move
+        order = order[lead[order] < NEAR]
+    return labels, evidence
 
 
 def _sweep(model, source, rows, fit):

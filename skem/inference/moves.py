@@ -10,9 +10,11 @@ from skem.inference.hard import MaximizationExpectation, settle
 
 # Cuts of a cluster that are followed up.
 N_CUTS = 2
-# Most sweeps of a cut, and batch updates of all rows after it; most sweeps of a border that was moved.
+# Most sweeps of a cut, and batch updates of all rows after it; most sweeps of rows whose labels were drawn.
 MAX_SWEEPS, MAX_UPDATES = 5, 5
-BORDER_SWEEPS = 10
+DRAW_SWEEPS = 20
+# Rows whose second best cluster is farther behind than this, times the temperature, keep their labels in a draw.
+IN_DOUBT = 5.0
 
 
 class Move(NamedTuple):
@@ -20,7 +22,7 @@ class Move(NamedTuple):
 
     Attributes
     ----------
-    kind : {"split", "nudge"}
+    kind : {"split", "merge", "exchange"}
     clusters : list of int
         Which are replaced.
     positions : intp ndarray of shape (m,)
@@ -28,7 +30,7 @@ class Move(NamedTuple):
     labels : int32 ndarray of shape (m,)
         Which of the new clusters each row goes to.
     n_parts : int
-        Number of the new clusters, of which one may have no row.
+        Number of the new clusters.
     gain : float
         Exact gain of the objective.
     """
@@ -69,16 +71,16 @@ def split(place, kind="split"):
     """
     source, model = place.source, place.model(2)
     sample = sample_to_cut(source)
-    best, found = -np.inf, None
+    mean = getattr(place.stats, "mean", None)
+    about = None if mean is None else np.tile(place.n_k @ mean / place.n_k.sum(), (2, 1))
+    best, labels = -np.inf, None
     for cut in best_cuts(sample, N_CUTS):
-        labels, given = settle(model, sample, cut, MAX_SWEEPS)
-        if (given.n_k > 0).all():
-            value = UPDATES["evidence"](model, given.stats, given.n_k).evidence
-            if value > best:
-                best, found = value, (labels, given)
-    if found is None:
+        settled, value = settle(model, sample, cut, MAX_SWEEPS, about)
+        if value > best and settled.min() < settled.max():
+            best, labels = value, settled
+    if labels is None:
         return None
-    labels, given = found
+    given = sample.assign_given(2, codes=labels, about=about)
     if sample is source:
         gain = place.gain(given.stats, given.n_k)
         return Move(kind, place.clusters, place.positions, labels, 2, gain)
@@ -88,30 +90,67 @@ def split(place, kind="split"):
     return Move(kind, place.clusters, place.positions, fit.labels, 2, gain)
 
 
-def nudge(place, shift):
-    """Let the first cluster of a neighbourhood win or lose the rows that lie near its border, and all settle.
+def merge(place, gain):
+    """All rows of a neighbourhood as one cluster, at the gain that is known."""
+    return Move("merge", place.clusters, place.positions, np.zeros(len(place.positions), np.int32), 1, gain)
 
-    Single moves cannot take many rows across a border at once, where one alone would lose.
+
+class Doubts:
+    """Rows of a partition by how much better their cluster suits them than any other.
 
     Parameters
     ----------
-    place : Neighbourhood
-    shift : float
-        Log odds by which the cluster is favoured.
-
-    Returns
-    -------
-    move : Move or None
-        None where no two rows are so near.
+    evidence : Evidence
+    source : DistinctSource
+    partition : Partition
+        Of two clusters or more.
     """
-    n_parts = len(place.clusters)
-    model = place.model(n_parts)
-    state = UPDATES["evidence"](model, place.stats, place.n_k)
-    log_weights, labels = state.log_weights.copy(), place.labels.copy()
-    log_weights[0] += shift
-    rows = {"labels_in": labels, "labels": labels}
-    result = place.source.run(log_weights, state.theta, collect=False, assign="hard", **rows)
-    if result.moved < 2:
-        return None
-    labels, given = settle(model, place.source, labels, BORDER_SWEEPS)
-    return Move("nudge", place.clusters, place.positions, labels, n_parts, place.gain(given.stats, given.n_k))
+
+    def __init__(self, evidence, source, partition):
+        self.source, self.labels = source, partition.labels
+        self.about = getattr(partition.stats, "mean", None)
+        self.model = evidence.at(partition.n_clusters)
+        state = UPDATES["evidence"](self.model, partition.stats, partition.n_k)
+        self.scores = np.empty((len(source), partition.n_clusters))
+        source.run(state.log_weights, state.theta, collect=False, weighted=False, scores=self.scores)
+        best = np.partition(self.scores, -2, axis=1)
+        self.margin = best[:, -1] - best[:, -2]
+
+    def drawn(self, temperature, rng):
+        """Labels that rows in doubt settle at from labels drawn by their scores; None where they gain nothing.
+
+        Single moves cannot take many rows across a border at once, where one alone would lose.
+
+        Parameters
+        ----------
+        temperature : float
+            What scores are divided by, and what counts as doubt multiplied.
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        labels : int32 ndarray of shape (n,) or None
+        """
+        doubtful = self.margin < IN_DOUBT * temperature
+        rows = np.flatnonzero(doubtful)
+        if len(rows) < 2:
+            return None
+        noise = rng.gumbel(size=(len(rows), self.model.n_components))
+        drawn = (self.scores[rows] / temperature + noise).argmax(axis=1).astype(np.int32)
+        part, model = self.source.part(rows), self._given(~doubtful)
+        drawn, after = settle(model, part, drawn, DRAW_SWEEPS, self.about, refill=True)
+        before = part.assign_given(model.n_components, codes=self.labels[rows], about=self.about)
+        if after <= UPDATES["evidence"](model, before.stats, before.n_k).evidence:
+            return None
+        labels = self.labels.copy()
+        labels[rows] = drawn
+        return labels
+
+    def _given(self, sure):
+        """Model of the rows in doubt, the others being where they are."""
+        rows, model = np.flatnonzero(sure), self.model
+        if len(rows) == 0:
+            return model
+        given = self.source.part(rows).assign_given(model.n_components, codes=self.labels[rows], about=self.about)
+        weight_prior = model.weight_prior.merge(model.weights.statistics(given.n_k))
+        return model._replace(prior=model.prior.merge(given.stats), weight_prior=weight_prior)

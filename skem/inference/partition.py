@@ -67,18 +67,22 @@ class Evidence:
         #: whether G is a sum over the clusters
         self.additive = np.ndim(model.family.log_normalizer(one)) > 0
         self._norm = float(np.sum(model.family.log_normalizer(one)))
+        self._models: dict[int, Model] = {}
 
     def priors(self, n_clusters):
         """Prior of `n_clusters` components."""
-        return self.prior.take(np.zeros(n_clusters, dtype=np.intp))
+        return self.at(n_clusters).prior
 
     def at(self, n_clusters, prior=None):
         """Model of a number of components, under a given prior where other rows have their say in what is shared."""
-        weights = self.partitions.weights(n_clusters)
-        prior = self.priors(n_clusters) if prior is None else prior
-        return self.model._replace(
-            weights=weights, n_components=n_clusters, prior=prior, weight_prior=weights.prior(n_clusters)
-        )
+        if n_clusters not in self._models:
+            weights = self.partitions.weights(n_clusters)
+            self._models[n_clusters] = self.model._replace(
+                weights=weights, n_components=n_clusters, prior=self.prior.take(np.zeros(n_clusters, dtype=np.intp)),
+                weight_prior=weights.prior(n_clusters),
+            )  # fmt: skip
+        model = self._models[n_clusters]
+        return model if prior is None else model._replace(prior=prior)
 
     def of_rows(self, stats, prior=None):
         """Log evidence of the clusters' rows, without the partition's prior and the base measure."""

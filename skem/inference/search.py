@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from skem.inference.base import UPDATES, Fit
-from skem.inference.hard import MaximizationExpectation
-from skem.inference.moves import nudge, split
+from skem.inference.hard import MaximizationExpectation, settle
+from skem.inference.moves import Doubts, Move, merge, split
 from skem.inference.partition import Evidence, Merges, Neighbourhood
 from skem.starts import seed_labels
 from skem.summary import CanonicalRows
@@ -21,9 +21,12 @@ ROUNDING = 1e-11
 SURPLUS = ((2, 8), (1, 2))
 # Rows a cluster has on average, at least, where there are many; but a few clusters may have one row each.
 LEAST_ROWS, FEWEST = 5, 10
-# Log odds by which borders are moved, and how many other clusters then take part.
-SHIFTS = (2.0, -2.0)
-N_NEIGHBOURS = 3
+# Temperatures at which labels are drawn, in turn and round again, until as many draws in a row were in vain.
+TEMPERATURES = (1.0, 2.0, 1.0, 4.0, 1.0, 8.0)
+# Moves that lose which are followed up, pairs of clusters that are looked at for them, and most sweeps after each.
+N_LOSING, N_PAIRS, MAX_SWEEPS = 2, 2, 20
+# Nats below which two clusters divided anew are the same two.
+UNCHANGED = 1e-6
 # A cluster that shares more than this with one whose split has failed is not tried again.
 SAME = 0.98
 
@@ -33,16 +36,17 @@ class Search:
 
     A round tries every cluster in two, accepts the gainful splits together, lets all rows move, and merges while a
     merge gains. Where neither splits nor merges are left, rows move one by one. Every step is judged by the exact
-    objective, which never falls. At the end the rows are divided into too many clusters by k-means, and climb from
-    there: what a plane cannot cut shows, and a poor optimum is left. Where rows are many, all this is done with a
-    sample of them, and what was found there is where all rows go on.
+    objective, which never falls. Then the rows are divided into too many clusters by k-means, and climb from there:
+    what a plane cannot cut shows, and a poor optimum is left. At the end labels are drawn at random where rows are in
+    doubt and settle, and moves that lose little are followed up. Where rows are many, all this is done with a sample of
+    them, and what was found there is where all rows go on.
 
     Parameters
     ----------
     evidence : Evidence
     source : DistinctSource
     rng : numpy.random.Generator
-        For the seeds of k-means.
+        For the seeds of k-means, and for draws of labels.
     max_iter : int, default=1000
         Most steps.
     on_step : callable, default=None
@@ -69,9 +73,9 @@ class Search:
         self._monitor = None
         self._stopped = False
         self._rested: Any = None
-        # which failed attempt at a split a row took part in last, and how many rows each had
+        # which failed attempt at a split a row took part in last, and the attempts
         self._tried = np.full(len(source), -1, dtype=np.int32)
-        self._tried_sizes: list[int] = []
+        self._failed: list[Move] = []
 
     def run(self, labels, n_clusters, monitor=None, thorough=True):
         """Search from a partition.
@@ -98,10 +102,13 @@ class Search:
             self._climb(*self._found_in_sample(labels, n_clusters, size))
         else:
             self._climb(labels, n_clusters)
-            self._climb_anew()
-            self.now = self.best
-            while not self.done and self._nudge_all():
-                self._go_on()
+            n_clusters = None
+            # another number of clusters asks for other starts
+            while not self.done and self.best.n_clusters != n_clusters:
+                self._climb_anew()
+                self.now, n_clusters = self.best, self.best.n_clusters
+                while not self.done and (self._shake() or self._follow_up()):
+                    pass
         best = self.best
         # that no move gained is known after a round of them, too
         objectives = self.objectives if len(self.objectives) > 1 else 2 * self.objectives
@@ -207,27 +214,29 @@ class Search:
 
     # -- splits ----------------------------------------------------------------------------------
 
-    def _is_tried(self, positions):
-        """Whether a split of about these rows has failed before."""
-        attempt, count = np.unique(self._tried[positions], return_counts=True)
+    def _attempt(self, positions):
+        """The split of about these rows that has failed before, or None."""
+        # rows of no attempt have number -1
+        count = np.bincount(self._tried[positions] + 1)
         most = int(np.argmax(count))
-        if attempt[most] < 0:
-            return False
-        return count[most] > SAME * max(len(positions), self._tried_sizes[attempt[most]])
+        if most == 0:
+            return None
+        failed = self._failed[most - 1]
+        return failed if count[most] > SAME * max(len(positions), len(failed.positions)) else None
 
     def _split_all(self):
         """Split every cluster that gains from it."""
         members = self._members()
         moves = []
         for k, positions in enumerate(members):
-            if len(positions) < 2 or self._is_tried(positions):
+            if len(positions) < 2 or self._attempt(positions) is not None:
                 continue
             move = split(self._place([k], members))
             if move is not None and move.gain > 0:
                 moves.append(move)
             else:
-                self._tried[positions] = len(self._tried_sizes)
-                self._tried_sizes.append(len(positions))
+                self._tried[positions] = len(self._failed)
+                self._failed.append(move or Move("split", [k], positions, np.zeros_like(positions), 1, -np.inf))
         moves.sort(key=lambda move: -move.gain)
         return self._accept_together("split", moves)
 
@@ -258,21 +267,56 @@ class Search:
         self._accept("batch", self._moved(self.now, ROUND_UPDATES))
         return True
 
-    # -- borders ---------------------------------------------------------------------------------
+    # -- draws -----------------------------------------------------------------------------------
 
-    def _nudge_all(self):
-        """Move the border of each cluster against its neighbours, until one move gains."""
-        if self.now.n_clusters < 2:
-            return False
-        members, gains = self._members(), Merges(self.evidence, self.now.stats, self.now.n_k).gains
-        for k in range(self.now.n_clusters):
-            near = np.argsort(-gains[k], kind="stable")[: min(N_NEIGHBOURS, self.now.n_clusters - 1)]
-            place = self._place([k, *near], members)
-            for shift in SHIFTS:
-                move = nudge(place, shift)
-                if move is not None and self._accept_together("nudge", [move]):
-                    return True
+    def _shake(self):
+        """Draw labels at random where rows are in doubt, and let them settle, until that leads no higher."""
+        n_vain = turn = 0
+        before = self.now
+        while n_vain < len(TEMPERATURES) and self.now.n_clusters > 1 and not self.done:
+            if n_vain == 0:
+                doubts = Doubts(self.evidence, self.source, self.now)
+            labels = doubts.drawn(TEMPERATURES[turn % len(TEMPERATURES)], self.rng)
+            n_vain, turn = n_vain + 1, turn + 1
+            if labels is not None and self._accept(
+                "draw", self.evidence.partition(self.source, labels, self.now.n_clusters)
+            ):
+                n_vain = 0
+                self._go_on()
+        return self.now is not before
+
+    # -- moves that lose -------------------------------------------------------------------------
+
+    def _follow_up(self):
+        """Let all rows settle after the moves that lose least, for they may then gain."""
+        for move in self._losing()[:N_LOSING]:
+            labels = self.now.labels.copy()
+            after = self.evidence.partition(self.source, labels, move.apply(labels, self.now.n_clusters))
+            after = self._moved(after, ROUND_UPDATES)
+            labels, _ = settle(self.evidence.at(after.n_clusters), self.source, after.labels, MAX_SWEEPS)
+            if self._accept(move.kind, self.evidence.partition(self.source, labels, after.n_clusters)):
+                self._go_on()
+                return True
         return False
+
+    def _losing(self):
+        """Splits that have failed, merges, and pairs of clusters divided anew, from the least loss."""
+        members = self._members()
+        attempts = [self._attempt(positions) for positions in members]
+        moves = [
+            attempt._replace(clusters=[k])
+            for k, attempt in enumerate(attempts)
+            if attempt is not None and attempt.n_parts > 1
+        ]
+        gains = Merges(self.evidence, self.now.stats, self.now.n_k).gains
+        first, second = np.triu_indices(self.now.n_clusters, 1)
+        gains = gains[first, second]
+        for pair in np.argsort(-gains, kind="stable")[:N_PAIRS]:
+            place = self._place([first[pair], second[pair]], members)
+            moves.append(merge(place, gains[pair]))
+            if (move := split(place, "exchange")) is not None and abs(move.gain) > UNCHANGED:
+                moves.append(move)
+        return sorted(moves, key=lambda move: -move.gain)
 
     # -- rows ------------------------------------------------------------------------------------
 

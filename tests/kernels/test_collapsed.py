@@ -333,6 +333,23 @@ def test_each_visit_takes_the_best_component(kind):
 
 
 @kinds
+@pytest.mark.parametrize("refill", [True, False])
+def test_the_lead_is_over_the_next_best_component(kind, refill):
+    K = 4
+    X, w, labels, alpha = make_rows(kind, 40, 2, K, seed=7)
+    labels[labels == 2] = 1
+    state = make_state(kind, X, w, labels, alpha)
+    lead = np.full(len(X), np.nan)
+    for i in (5, 0, 39, 5, 17):
+        state.sweep(X, w, labels, np.array([i]), refill=refill, lead=lead)
+        candidates = range(K) if refill else np.unique(labels)
+        others = [log_joint(kind, X, w, np.where(np.arange(40) == i, k, labels), K, alpha) for k in candidates]
+        values = np.sort(others)
+        np.testing.assert_allclose(lead[i], values[-1] - values[-2], rtol=1e-6, atol=1e-8)
+    assert np.isnan(np.delete(lead, [0, 5, 17, 39])).all()
+
+
+@kinds
 def test_rows_that_stay_leave_the_state_as_it_was_bit_for_bit(kind):
     X, w, labels, alpha = make_rows(kind, 60, 3, 4, seed=8)
     run_to_the_end(kind, X, w, labels, alpha)
