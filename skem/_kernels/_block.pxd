@@ -330,6 +330,12 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
         load_block(job, buf, row, rows)
     for n in range(B):
         buf.w[n] = 0.0 if n >= rows else (1.0 if job.weight == NULL else job.weight[row + n])
+    if job.every:
+        buf.sums[0] += job.tiles.coded_soft(
+            &job.coding, bytes, job.products, job.K, NULL if job.weight == NULL and rows == B else buf.w, job.every,
+            buf.table + job.collectors[0].table, buf.table, B,
+        )
+        return
     for i in range(job.n_features):
         fm = &job.features[i]
         if fm.map == tl.MAP_ONE_HOT:
@@ -416,6 +422,8 @@ cdef inline void flush(Job *job, Buffers *buf) noexcept nogil:
     for i in range(job.n_collectors):
         c = &job.collectors[i]
         if c.kind == CODED:
+            if job.every:
+                buf.sums[0] += job.tiles.top_scores(&job.coding, buf.table + c.table, job.K, job.top)
             job.tiles.fold(&job.coding, buf.table + c.table, job.K, job.m, buf.sums + c.sums)
             continue
         for k in range(job.K):

@@ -54,6 +54,9 @@ cdef struct Job:
     tl.coding coding
     const uint8_t *bytes           # (n, coding.n_bytes) rows of x, coded; or NULL
     int m                          # features that coded parts are linear in
+    double *products               # exponentials of the tables of a coded scorer, see coded.h
+    double *top                    # (n_entries) logarithms of what they were divided by
+    int every                      # rows whose densities may be multiplied; 0 where the pass goes by logarithms
     const Py_ssize_t *index        # row of x that each row of the pass is, or NULL
     const double *weight
     const double *log_weights

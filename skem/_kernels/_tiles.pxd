@@ -53,6 +53,11 @@ cdef extern from "dispatch.h" nogil:
                              const double *start, double *S, int B) noexcept nogil
         void (*coded_sums)(const coding *c, const uint8_t *bytes, const double *R, int K, double *tables,
                            int B) noexcept nogil
+        int (*unlog)(const coding *c, const double *logs, const double *start, int K, double *products,
+                     double *top) noexcept nogil
+        double (*coded_soft)(const coding *c, const uint8_t *bytes, const double *products, int K, const double *w,
+                             int every, double *tables, double *n_k, int B) noexcept nogil
+        double (*top_scores)(const coding *c, const double *tables, int K, const double *top) noexcept nogil
         double (*lane_sum)(const double *p) noexcept nogil
         void (*tail_scores)(double dof, int d, double *Q, double *L, double *S, int B) noexcept nogil
         void (*latent_sums)(const double *r, const double *u, const double *L, double *scaled, double *sums,

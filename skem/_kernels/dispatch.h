@@ -48,6 +48,10 @@ typedef struct {
     void (*coded_scores)(const coding *c, const uint8_t *bytes, const double *tables, int K, const double *start,
                          double *S, int B);
     void (*coded_sums)(const coding *c, const uint8_t *bytes, const double *R, int K, double *tables, int B);
+    int (*unlog)(const coding *c, const double *logs, const double *start, int K, double *products, double *top);
+    double (*coded_soft)(const coding *c, const uint8_t *bytes, const double *products, int K, const double *w,
+                         int every, double *tables, double *n_k, int B);
+    double (*top_scores)(const coding *c, const double *tables, int K, const double *top);
     double (*lane_sum)(const double *p);
     void (*tail_scores)(double dof, int d, double *Q, double *L, double *S, int B);
     void (*latent_sums)(const double *r, const double *u, const double *L, double *scaled, double *sums, int B);

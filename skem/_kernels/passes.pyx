@@ -359,6 +359,11 @@ cdef class Prepared:
         if scores is not None:
             job.scores = &scores[0, 0]
 
+        if job.bytes != NULL and job.n_scorers == 1 and K <= 2 * tiles.width and (
+            log_prior is None and codes is None and lse is None and resp is None and scores is None
+        ):
+            job.products = _own(None, self.keep, (lanes_of(K, tiles.width) + 1) * job.coding.n_entries + 64)
+            job.top = job.products + lanes_of(K, tiles.width) * job.coding.n_entries + 64
         # A chunk holds at most some tens of milliseconds' work, so that no slice keeps a signal waiting, and wide
         # ones not much less, since their sums are long; its size depends on the work alone, never on the threads,
         # for the sums to have the same bits.
@@ -381,6 +386,9 @@ cdef class Prepared:
             job.failed = not allocate_buffers(job, &self.buf)
             self.has_buffers = not job.failed
         memset(job.total, 0, job.sums_size * sizeof(double))
+        job.every = 0
+        if job.products != NULL and job.assign == SOFT and job.n_collectors == 1 and job.labels == NULL:
+            job.every = tiles.unlog(&job.coding, job.scorers[0].factor, job.log_weights, job.K, job.products, job.top)
         job.turn = 0
         while job.turn < n_chunks:
             job.ticket = job.turn

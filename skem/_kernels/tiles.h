@@ -646,7 +646,8 @@ static void T(gather_sums)(const int32_t *codes, int d, const double *R, int K, 
 static const tile_set T(tiles) = {
     W, T(load), T(load_floats), T(linear_scores), T(full_scores), T(diag_scores), T(assign_soft), T(best_score),
     T(linear_sums), T(full_sums), T(diag_sums), T(wide_sums), T(features), T(read_codes), T(gather_scores),
-    T(gather_sums), T(unfold), T(fold), T(coded_scores), T(coded_sums), T(lane_sum), T(tail_scores), T(latent_sums),
+    T(gather_sums), T(unfold), T(fold), T(coded_scores), T(coded_sums), T(unlog), T(coded_soft), T(top_scores),
+    T(lane_sum), T(tail_scores), T(latent_sums),
 };
 
 #undef READ

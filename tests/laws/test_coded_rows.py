@@ -108,6 +108,26 @@ def test_row_priors_and_allowed_components(name):
 
 
 @names
+@pytest.mark.parametrize(("n", "K"), [(40, 1), (257, 3), (600, 5), (130, 8), (300, 16), (300, 17)])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_a_pass_without_logarithms_is_the_pass_with_them(name, n, K, weighted):
+    rng = np.random.default_rng(n + K)
+    weight = rng.integers(0, 3, n).astype(float) if weighted else None
+    log_weights, resp = np.log(rng.dirichlet(np.ones(K))), rng.dirichlet(np.ones(K), n)
+    found = []
+    for source in sources(name, n, rng, weight):
+        theta = source.family.mle(source.assign_given(K, resp=resp).stats)
+        found.append((source.run(log_weights, theta), {}))
+    assert_same(found)
+    # impossible outcomes: their densities are below all normal numbers
+    codes, found = rng.integers(0, K, n).astype(np.int32), []
+    for source in sources(name, n, np.random.default_rng(1), weight):
+        theta = source.family.mle(source.assign_given(K, codes=codes).stats)
+        found.append((source.run(log_weights, theta), {}))
+    assert_same(found)
+
+
+@names
 @pytest.mark.parametrize("n_threads", [2, 5])
 def test_the_number_of_threads_leaves_the_bits_alone(name, n_threads):
     family, X = rows(name, 40_000, np.random.default_rng(0))
