@@ -13,8 +13,8 @@ cdef enum:
 
 # From here on the series have all their digits.
 cdef double SERIES_FROM = 15.0
-# Steps below this share of the value are rounding.
-cdef double TINY = 4e-16
+# A relative step below this is the last: the next one, of the order of its square, would be rounding.
+cdef double LAST = 1e-10
 # Most that one step may change the logarithm of a shape by.
 cdef double LONGEST = 2.0
 
@@ -46,7 +46,7 @@ cdef double _inverse_slope_less(double x, double slope) noexcept nogil:
 
 cdef double _shape(double target, double largest) noexcept nogil:
     """The x with excess(x) = target, at most `largest`."""
-    cdef double x, slope, value, inverse
+    cdef double x, before, slope, value, inverse
     cdef int _step
     value = _excess(largest, &slope)
     if not target > value:
@@ -57,8 +57,8 @@ cdef double _shape(double target, double largest) noexcept nogil:
         # Newton's step for 1 / x, in which the equation is all but straight
         inverse = 1.0 / x + (value - target) / (x * x * slope)
         inverse = fmin(fmax(inverse, exp(-LONGEST) / x), exp(LONGEST) / x)
-        x = 1.0 / inverse
-        if fabs(value - target) <= TINY * target:
+        before, x = x, 1.0 / inverse
+        if fabs(x - before) <= LAST * x:
             break
     return fmin(x, largest)
 
@@ -73,7 +73,7 @@ cdef double _other(double a, double target, double start) noexcept nogil:
         rise = a / (b * (a + b)) - slope + whole_slope
         move = fmin(fmax((target - value) / (rise * b), -LONGEST), LONGEST)
         b *= exp(move)
-        if fabs(move) <= TINY:
+        if fabs(move) <= LAST:
             break
     return b
 
@@ -103,7 +103,7 @@ cdef void _pair(
         move_b = fmin(fmax((miss_b + common) / (p_b * b), -LONGEST), LONGEST)
         a *= exp(move)
         b *= exp(move_b)
-        if fmax(fabs(move), fabs(move_b)) <= 1e-14:
+        if fmax(fabs(move), fabs(move_b)) <= LAST:
             break
     if not fmin(a, b) <= largest:
         # the best with the smaller of the two held
