@@ -327,7 +327,7 @@ class Source:
         n_components : int
         codes : int32 ndarray of shape (n,), default=None
         resp : ndarray of shape (n, n_components), default=None
-        about : ndarray of shape (n_components, d), default=None
+        about : ndarray of shape (n_components, d) or what else stands for `mean` in statistics, default=None
             Points near the means, where they are known, about which one pass does.
 
         Returns
@@ -344,7 +344,7 @@ class Source:
                 given = {"log_prior": np.maximum(np.log(np.ascontiguousarray(resp, dtype=np.float64)), -1e300)}
         n_passes, stats, mean = self.family.n_start_passes, None, None
         if n_passes > 1 and about is not None:
-            n_passes, mean = n_passes - 1, np.ascontiguousarray(about)
+            n_passes, mean = n_passes - 1, about
         for _ in range(n_passes):
             theta = self.family.start_theta(n_components, stats)
             if theta is None:

@@ -71,8 +71,7 @@ def split(place, kind="split"):
     """
     source, model = place.source, place.model(2)
     sample = sample_to_cut(source)
-    mean = getattr(place.stats, "mean", None)
-    about = None if mean is None else np.tile(place.n_k @ mean / place.n_k.sum(), (2, 1))
+    about = getattr(place.stats.pool().take([0, 0]), "mean", None)
     best, labels = -np.inf, None
     for cut in best_cuts(sample, N_CUTS):
         settled, value = settle(model, sample, cut, MAX_SWEEPS, about)
