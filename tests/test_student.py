@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from sklearn.metrics import adjusted_rand_score
 
 import skem
-from skem import EMMixture, ICMMixture, MAPMixture
+from skem import EMMixture, ICMMixture, MAPMixture, MixtureSelection
 from skem.exceptions import DegenerateComponentWarning
 from skem.families import Gaussian, Product, StudentT
 from skem.families.degrees_of_freedom import gamma_shape, log_tail, psi_excess
@@ -376,3 +376,19 @@ def test_partial_fit_takes_batches():
     for first in range(0, 3000, 500):
         mixture.partial_fit(X[first : first + 500])
     assert adjusted_rand_score(labels, mixture.predict(X)) > 0.9
+
+
+@pytest.mark.parametrize("dof", [2.0, np.inf])
+def test_selection_takes_students_in_where_tails_are_heavy(dof):
+    X, labels = clouds(np.random.default_rng(2), dof, 200, K=2)
+    selection = MixtureSelection(n_components=2, random_state=0).fit(X)
+    students = [name for name in selection.results_["family"] if name.startswith("StudentT ")]
+    if np.isinf(dof):
+        assert not students
+        assert type(selection.best_params_["family"]) is Gaussian
+    else:
+        assert len(students) == len(CLASSIC)
+        assert type(selection.best_params_["family"]) is StudentT
+        assert adjusted_rand_score(labels, selection.labels_) > 0.9
+    of_one_family = MixtureSelection(n_components=2, families=Gaussian(), random_state=0).fit(X)
+    assert len(of_one_family.results_["family"]) == 1

@@ -42,6 +42,7 @@ from skem.selection.chains import fit_all, fit_chain
 from skem.selection.criteria import CRITERIA, check_criterion, choose, is_degenerate
 from skem.selection.folds import make_folds
 from skem.selection.table import make_table, name_failures
+from skem.selection.tails import best_gaussian, has_heavy_tails, heavier_families
 
 
 def _delegated(method):
@@ -81,7 +82,9 @@ class MixtureSelection(
         Numbers of components to choose from.
     families : Family or list of Family, default=None
         Families to choose from; None means every structure of the estimator's own family, that is for Gaussians every
-        type of covariance that the estimator can fit.
+        type of covariance that the estimator can fit. Where an estimator has no family of its own and the best
+        Gaussian candidate's kurtosis tells of heavy tails, `StudentT` with common degrees of freedom stands beside
+        them in the classic structures (not under "held_out").
     param_grid : dict or list of dict, default=None
         Further parameters to choose from: lists of values by name, as for scikit-learn's `GridSearchCV`.
     criterion : {"bic", "icl", "aic", "log_evidence", "held_out"}, default="bic"
@@ -296,7 +299,30 @@ class MixtureSelection(
                 for fold in folds
             )
         fitted = [done[i : i + len(folds)] for i in range(0, len(done), len(folds))]
+        if families is None and self.criterion != "held_out":
+            more = self._heavier(estimators, [own[0] for own in fitted], n_components, X, weight, seed)
+            chains = chains + more
+            fitted += [[own] for own in self._fit_chains(more, X, weight)]
         self._publish(X, weight, chains, fitted, make_table(chains, fitted, fold_weights))
+
+    def _fit_chains(self, chains, X, weight):
+        return Parallel(n_jobs=self.n_jobs)(
+            delayed(fit_chain)(chain, self.criterion, X, weight, None, self.verbose) for chain in chains
+        )
+
+    def _heavier(self, estimators, fitted, n_components, X, weight, seed):
+        """Chains of families with heavier tails, where the best Gaussian candidate leaves room for them."""
+        best = best_gaussian(fitted)
+        if best is None or not has_heavy_tails(best, X, weight):
+            return []
+        chains = []
+        for estimator in estimators:
+            families = heavier_families(estimator, X.shape[1])
+            own = make_chains([estimator], families, self.param_grid, n_components, X.shape[1], seed)
+            chains += [
+                chain._replace(family=f"{type(chain.params['family']).__name__} {chain.family}") for chain in own
+            ]
+        return chains
 
     def _publish(self, X, weight, chains, fitted, table):
         """Warn of what went wrong, and set the attributes."""
