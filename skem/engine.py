@@ -1,5 +1,6 @@
 """A pass over the data: rows in, statistics and objective terms out."""
 
+import copy
 import os
 from typing import Any, NamedTuple
 
@@ -67,6 +68,12 @@ class Source:
         self.weight = sample_weight
         self.family = family
         self._total_second: dict[int, np.ndarray] = {}
+
+    def seen_by(self, family):
+        """Return the same rows, seen through a family bound to the same summary."""
+        other = copy.copy(self)
+        other.family = family
+        return other
 
     def __len__(self):
         return self.X.shape[0] if self.index is None else len(self.index)

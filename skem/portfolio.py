@@ -331,8 +331,9 @@ class Portfolio:
         if algorithm.assign != "soft" or not fit.converged or fit.n_iter >= algorithm.max_iter:
             return fit
         algorithm.tol *= POLISH
-        more = algorithm.run(self.model, source, fit.state, n_iter=fit.n_iter)
+        model = self.model if fit.model is None else fit.model
+        more = algorithm.run(model, source.seen_by(model.family), fit.state, n_iter=fit.n_iter)
         if more.objective <= fit.objective:
             return fit  # by rounding
         objectives = [*fit.objectives, *more.objectives[1:]]
-        return more._replace(objectives=objectives, converged=True, start=fit.start)
+        return more._replace(objectives=objectives, converged=True, start=fit.start, model=fit.model)

@@ -19,10 +19,10 @@ KEY_LINES = {
     "plot_table": [
         r"^EM +-1114\.4 +3  0\.64 ",
         r"^MAP-EM +-\d+\.\d +3  0\.64 ",
-        r"^variational Bayes +-1178\.\d +2 ",
+        r"^variational Bayes +-1172\.\d +2 ",
         r"^classification EM +-\d",
         r"^ICM +-\d",
-        r"^Bayesian k-means +-1180\.5 +2 ",
+        r"^Bayesian k-means +-1174\.4 +2 ",
         r"^Gibbs sampling +-\d",
         r"^picture: .*table\.png$",
     ],

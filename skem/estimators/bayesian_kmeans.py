@@ -13,6 +13,7 @@ from skem.families.base import Family
 from skem.inference.base import UPDATES, Model
 from skem.inference.hard import MaximizationExpectation
 from skem.inference.partition import Evidence, dendrogram
+from skem.inference.priors import ChosenPrior
 from skem.inference.search import Search
 from skem.starts import start
 from skem.summary import summarize
@@ -196,6 +197,9 @@ class BayesianKMeans(BaseMixture):
 
     def _partitions(self):
         return PARTITION_PRIORS[self.weight_prior](self.weight_concentration_prior)
+
+    def _algorithm(self):
+        return ChosenPrior(super()._algorithm())
 
     def _weights(self, n_components):
         return self._partitions().weights(n_components)

@@ -11,6 +11,7 @@ from skem.estimators.online import OnlineMixin
 from skem.estimators.soft import SoftMixture
 from skem.inference.em import EM, MAPEM
 from skem.inference.hardstart import partition_start
+from skem.inference.priors import ChosenPrior
 from skem.inference.variational import VariationalBayes
 from skem.weights import WEIGHT_PRIORS, DirichletWeights, label_free_term
 
@@ -380,6 +381,9 @@ class VariationalMixture(OnlineMixin, SoftMixture):
         self.accelerate = accelerate
         self.weight_prior = weight_prior
         self.weight_concentration_prior = weight_concentration_prior
+
+    def _algorithm(self):
+        return ChosenPrior(super()._algorithm())
 
     def _concentration(self, n_components):
         if self.weight_concentration_prior is not None:

@@ -92,6 +92,16 @@ class Family(BaseEstimator):
         """
         return [self]
 
+    def priors(self):
+        """Bound families that differ in their prior alone, of which a model may choose by its evidence.
+
+        Returns
+        -------
+        families : list of Family
+            This one among them, and no other as a rule.
+        """
+        return [self]
+
     #: whether single rows may lie very far out of their components, so that starts must not be led by them
     heavy_tails = False
     #: whether `mle` of given responsibilities is their best theta; where it is but a step there, a hard run goes on

@@ -65,7 +65,9 @@ class Gaussian(NormalInverseWishart):
     covariance_prior : {"default", "kurihara", "mclust"} or array-like, default=None
         Prior scatter S0 in the data's units: (d, d) for "full" and "tied", (d,) for "diag" and "EEI", a number for
         "spherical" and "EII".
-        None or "default" means 0.02 nu0 diag(variance). "kurihara" is the prior of Kurihara & Welling's code on
+        "default" means 0.02 nu0 diag(variance). None means the same, times the power of two from 1/16 to 64 that has
+        the largest evidence, where the algorithm maximises an evidence or a bound of it: ``family_.prior_scale_``,
+        chosen for all components at once. "kurihara" is the prior of Kurihara & Welling's code on
         standardised columns: 0.01 nu0 times the largest eigenvalue of the correlations, nu0 = d + 1 (for one variance
         a column or component its marginal, with 2). "mclust" is Fraley & Raftery's: the covariance, or the mean of
         the variances, over K^(2/d), nu0 = d + 2; since it depends on the number of components K, evidences across

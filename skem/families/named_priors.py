@@ -4,6 +4,8 @@ import numpy as np
 
 # Weight of the default prior's scatter, found by recovery of known partitions.
 DEFAULT_SPREAD = 0.02
+# What multiplies it where the evidence may choose: from clusters far narrower than all rows to clusters as wide.
+PRIOR_SCALES = 2.0 ** np.arange(-4, 7)
 SHRINKAGE = {"default": 0.001, "kurihara": 0.01, "mclust": 0.01}
 
 

@@ -1,5 +1,6 @@
 """The normal-inverse-Wishart prior of Gaussian components, and all that it answers in closed form."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ from scipy.special import gammaln
 
 from skem._compat import check_numbers
 from skem.families.base import Family
-from skem.families.named_priors import SHRINKAGE, named_dof, named_scatter
+from skem.families.named_priors import PRIOR_SCALES, SHRINKAGE, named_dof, named_scatter
 from skem.suffstats import Moments
 
 LOG_2PI = np.log(2.0 * np.pi)
@@ -53,6 +54,7 @@ class NormalInverseWishart(Family):
         nu = self.degrees_of_freedom_prior
         self.prior_kappa_ = float(kappa)
         self.prior_nu_ = named_dof(name, self._structure, d) if nu is None else float(nu)
+        self.prior_scale_ = 1.0
         if self._structure.collect == "full" and self.prior_nu_ <= d - 1:
             raise ValueError(f"degrees_of_freedom_prior = {self.prior_nu_:g} must exceed d - 1 = {d - 1}")
 
@@ -60,12 +62,22 @@ class NormalInverseWishart(Family):
         """S0 of one component in internal coordinates."""
         structure, summary = self._structure, self.summary_
         if self._prior_name is not None:
-            return named_scatter(self._prior_name, structure, summary, self.prior_nu_, n_components)
+            return self.prior_scale_ * named_scatter(self._prior_name, structure, summary, self.prior_nu_, n_components)
         expected = np.shape(structure.diagonal(np.ones(summary.n_features)))
         given = check_numbers(self.covariance_prior, "covariance_prior", expected)
         if not structure.is_proper(given):
             raise ValueError(f"covariance_prior must be {structure.proper}")
         return structure.from_user(given, summary.scale)
+
+    def priors(self):
+        if self.covariance_prior is not None or not self._structure.conjugate:
+            return [self]
+        families = []
+        for scale in PRIOR_SCALES:
+            family = copy.copy(self)
+            family.prior_scale_ = scale
+            families.append(family)
+        return families
 
     # -- verbs -----------------------------------------------------------------------------------
 

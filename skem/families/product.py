@@ -1,5 +1,6 @@
 """Columns of mixed kinds, block by block."""
 
+import copy
 import itertools
 from typing import Any
 
@@ -110,6 +111,15 @@ class Product(Blocks):
                 )
         self.bound_ = {name: family.bind(part) for (name, family), part in zip(self._families, parts, strict=True)}
         self.summary_ = Summary.join([family.summary_ for family in self.bound_.values()], summary.n_distinct)
+
+    def priors(self):
+        families = [self]
+        for name, family in self.bound_.items():
+            for other in family.priors():
+                if other is not family:
+                    families.append(copy.copy(self))
+                    families[-1].bound_ = {**self.bound_, name: other}
+        return families
 
     def _each(self, verb, *args):
         """A verb of every block, with its own parts of what is joint among the arguments."""

@@ -8,6 +8,7 @@ from skem.inference.base import UPDATES, Fit
 from skem.inference.hard import MaximizationExpectation, settle
 from skem.inference.moves import Doubts, Move, merge, split
 from skem.inference.partition import Evidence, Merges, Neighbourhood
+from skem.inference.priors import likeliest_prior
 from skem.starts import seed_labels
 from skem.summary import CanonicalRows
 
@@ -102,13 +103,15 @@ class Search:
             self._climb(*self._found_in_sample(labels, n_clusters, size))
         else:
             self._climb(labels, n_clusters)
+            self._choose_prior()
             n_clusters = None
             # another number of clusters asks for other starts
             while not self.done and self.best.n_clusters != n_clusters:
                 self._climb_anew()
                 self.now, n_clusters = self.best, self.best.n_clusters
-                while not self.done and (self._shake() or self._follow_up()):
+                while not self.done and (self._shake() or self._follow_up() or self._choose_prior()):
                     pass
+        self._choose_prior()
         best = self.best
         # that no move gained is known after a round of them, too
         objectives = self.objectives if len(self.objectives) > 1 else 2 * self.objectives
@@ -117,12 +120,36 @@ class Search:
             self._state(best), best.objective, objectives, len(objectives) - 1, not self.done, best.labels, model=model
         )
 
+    def _choose_prior(self):
+        """Go on from the best under the prior that its clusters like best; whether that is another."""
+        model = self.evidence.at(self.best.n_clusters)
+        likelier = likeliest_prior(model, self.best.stats)
+        if likelier is model or self.done:
+            return False
+        self._take_prior(likelier)
+        self.now = self.evidence.partition(self.source, self.best.labels, self.best.n_clusters)
+        self._note("prior")
+        self._go_on()
+        self._choose_prior()
+        return True
+
+    def _take_prior(self, model):
+        """Judge by another prior from now on: what has failed under the last may succeed."""
+        old = self.evidence.model
+        model = model._replace(log_base=old.log_base, total_weight=old.total_weight)
+        self.evidence = Evidence(model, self.evidence.partitions)
+        self.source = self.source.seen_by(model.family)
+        self._tried.fill(-1)
+        self._failed = []
+
     def _found_in_sample(self, labels, n_clusters, size):
         """Labels of all rows from a search in some of them, and the number of clusters."""
         chosen = self.source.evenly(size)
         sample = self.source.part(chosen)
         evidence = Evidence(self.evidence.model._replace(total_weight=sample.total_weight), self.evidence.partitions)
-        state = Search(evidence, sample, self.rng, self.max_iter).run(labels[chosen], n_clusters).state
+        search = Search(evidence, sample, self.rng, self.max_iter)
+        state = search.run(labels[chosen], n_clusters).state
+        self._take_prior(search.evidence.model)
         labels = np.zeros(len(self.source), dtype=np.int32)
         self.source.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
         return labels, len(state.n_k)

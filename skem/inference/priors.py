@@ -1,0 +1,79 @@
+"""The prior that the statistics themselves like best."""
+
+import numpy as np
+
+from skem.inference.base import UPDATES, Algorithm
+
+# A gain of the evidence below this share of it is rounding.
+ROUNDING = 1e-12
+
+
+def likeliest_prior(model, stats):
+    """Model under that prior, of those its family may choose from, which gives statistics the largest evidence.
+
+    Parameters
+    ----------
+    model : Model
+    stats : SuffStats
+        Of the components.
+
+    Returns
+    -------
+    model : Model
+        The same object where no other prior gains.
+    """
+    families = model.family.priors()
+    if len(families) == 1:
+        return model
+
+    def evidence(family, prior):
+        return float(np.sum(family.log_normalizer(prior.merge(stats))) - np.sum(family.log_normalizer(prior)))
+
+    priors = [family.prior(model.n_components) for family in families]
+    values = [evidence(family, prior) for family, prior in zip(families, priors, strict=True)]
+    best, now = int(np.argmax(values)), evidence(model.family, model.prior)
+    if not values[best] - now > ROUNDING * abs(now):
+        return model
+    return model._replace(family=families[best], prior=priors[best])
+
+
+class ChosenPrior(Algorithm):
+    """A cell whose objective is an evidence or a bound of it, and that chooses the prior by it, too.
+
+    From an optimum it goes on under the likeliest prior, until that is the one it has: the objective never falls, as
+    it is the largest over priors of what it is for one (type II maximum likelihood; Good 1965, The Estimation of
+    Probabilities).
+
+    Parameters
+    ----------
+    inner : Algorithm
+    """
+
+    def __init__(self, inner):
+        super().__init__(inner.tol, inner.max_iter)
+        self.assign, self.update = inner.assign, inner.update
+        self.inner = inner
+
+    @property
+    def plain(self):
+        """The cell under the prior that it is given."""
+        return self.inner.plain
+
+    @property
+    def max_reports(self):
+        """Most calls of a run's monitor, or None where nobody knows."""
+        return self.inner.max_reports
+
+    def run(self, model, source, state, monitor=None, labels=None, n_iter=0):
+        """Iterate from `state` to an optimum, and on under other priors; see `Algorithm.run`."""
+        fit = self.inner.run(model, source, state, monitor, labels, n_iter)
+        while fit.converged and fit.n_iter < self.max_iter:
+            likelier = likeliest_prior(model, fit.state.stats)
+            if likelier is model:
+                break
+            model, source = likelier, source.seen_by(likelier.family)
+            state = UPDATES[self.update](model, fit.state.stats, fit.state.n_k)
+            labels = fit.labels if self.assign == "hard" else None
+            more = self.inner.run(model, source, state, monitor, labels, fit.n_iter + 1)
+            fit = more._replace(objectives=fit.objectives + more.objectives, model=model)
+        return fit
