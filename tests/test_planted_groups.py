@@ -58,6 +58,14 @@ PLANTED = {
         families.Product([("answers", families.Bernoulli(), list(range(1, 25))), ("visits", families.Poisson(), 0)]),
         {"answers__probabilities": ONES, "visits__rates": [[1.0], [5.0], [20.0]]},
     ),
+    "StudentT": lambda family: (
+        family,
+        {
+            "means": MEANS,
+            "scale_matrices": gaussian(family.covariance_type)["covariances"],
+            "degrees_of_freedom": [5.0, 10.0, np.inf],
+        },
+    ),
     "VonMisesFisher": lambda family: (family, {"means": np.eye(4)[:3], "concentrations": np.full(3, 30.0)}),
 }
 #: how far moments of so few rows may be off, in standard deviations, where tails are long

@@ -134,8 +134,8 @@ class Doubts:
         rows = np.flatnonzero(doubtful)
         if len(rows) < 2:
             return None
-        noise = rng.gumbel(size=(len(rows), self.model.n_components))
-        drawn = (self.scores[rows] / temperature + noise).argmax(axis=1).astype(np.int32)
+        gumbel = rng.gumbel(size=(len(rows), self.model.n_components))
+        drawn = (self.scores[rows] / temperature + gumbel).argmax(axis=1).astype(np.int32)
         part, model = self.source.part(rows), self._given(~doubtful)
         drawn, after = settle(model, part, drawn, DRAW_SWEEPS, self.about, refill=True)
         before = part.assign_given(model.n_components, codes=self.labels[rows], about=self.about)
