@@ -50,7 +50,7 @@ def lint(session):
 @nox.session
 def tests(session):
     """Run the tests with the newest released dependencies and measure their coverage."""
-    session.install(".[test]")
+    session.install(".[test,examples]")
     run_tests(session, "--cov", "--cov-report=term")
 
 
