@@ -120,13 +120,19 @@ CODES = {"full", "tied", "spherical", "VVE"}
 def test_two_diagonal_blocks_are_one(cell):
     X, group = mixed()
     X = X[["width", "height"]].to_numpy()
-    two = Product([("a", Gaussian("diag"), [1]), ("b", Gaussian("diag"), [0])])
+    # the prior in numbers: by default each block would choose the scale of its own
+    plain = Gaussian("diag", covariance_prior=[0.1, 1e7])
+    blocks = [
+        ("a", Gaussian("diag", covariance_prior=[1e7]), [1]),
+        ("b", Gaussian("diag", covariance_prior=[0.1]), [0]),
+    ]
+    two = Product(blocks)
     how = {"init": group, "tol": 0.0, "max_iter": 30}
     how.update({name: False for name in cell.get_params() if name == "split_merge"})
     how.update({name: None for name in cell.get_params() if name == "accelerate"})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        one, other = (fit(cell, X, family=own, **how) for own in (Gaussian("diag"), two))
+        one, other = (fit(cell, X, family=own, **how) for own in (plain, two))
     if type(cell) is BayesianKMeans:
         # sweeps of single rows are the family's alone
         assert other.lower_bound_ == pytest.approx(one.lower_bound_, abs=0.02)
