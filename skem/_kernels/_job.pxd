@@ -18,6 +18,7 @@ cdef enum:
     WIDE = 3              # full scatter with the columns in vector lanes
     GATHER = 4            # linear in features that are one-hot
     WIDE_FROM = 32        # ... from this many columns
+    ROWS = 6              # linear in wide rows, which are summed where they lie
     CODED = 5             # linear in features of rows that are coded as bytes
     CODED_ROWS = 8192     # as CHUNK_ROWS, but telling columns apart is worth more rows
 
@@ -46,6 +47,7 @@ cdef struct Job:
     int d, K, KP, B, assign, is_float, n_features, n_scorers, n_collectors, wide
     int given                      # whether `codes` are the labels of a hard pass that scores nothing
     int blind                      # whether tails add nothing to the scores
+    int plain                      # whether internal coordinates are the user's, and columns lie side by side
     int hard_resp                  # whether a hard pass must write its responsibilities
     const char *x
     Py_ssize_t row_stride, column_stride

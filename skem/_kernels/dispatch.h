@@ -34,6 +34,8 @@ typedef struct {
     double (*assign_soft)(double *S, int K, const double *w, int B, double *lse, double *n_k);
     void (*best_score)(const double *S, int K, int B, double *best, double *index);
     void (*linear_sums)(const double *F, int M, const double *R, int K, double *table, int B);
+    void (*member_sums)(const void *x, int is_float, ptrdiff_t row_stride, int d, const int *members, int count,
+                     const double *R, int B, double *table, int D);
     void (*full_sums)(const double *X, int d, const double *m, const double *r, double *first, double *second, int B);
     void (*diag_sums)(const double *X, int D, const double *m, const double *r, double *first, double *second, int B);
     void (*wide_sums)(const double *x, int rows, const int *members, int count, int D, const double *m,

@@ -17,7 +17,7 @@ from libc.string cimport memcpy, memset
 cimport skem._kernels._tiles as tl
 from skem._kernels._block cimport flush, run_block
 from skem._kernels._job cimport (
-    CHUNK_ROWS, CODED, CODED_ROWS, DIAG, DRAW, FULL, GATHER, HARD, LINEAR, MAX_PARTS, SOFT, WIDE, WIDE_FROM,
+    CHUNK_ROWS, CODED, CODED_ROWS, DIAG, DRAW, FULL, GATHER, HARD, LINEAR, MAX_PARTS, ROWS, SOFT, WIDE, WIDE_FROM,
     Buffers, Collector, Features, Job, Scorer, allocate_buffers, free_buffers, lanes_of, pack_weights, pad_components,
 )
 from skem._kernels._openmp cimport SKEM_OPENMP, omp_get_max_threads, omp_get_num_procs
@@ -217,11 +217,11 @@ cdef int _add_collector(Job *job, spec, int column, int d, list keep, list means
             job.n_collectors += 1
             means.append(None)
             return 0
-        c.kind = LINEAR
+        c.kind = ROWS if job.plain and d >= WIDE_FROM and spec.feature_map == "x" else LINEAR
         job.hard_resp = 1
         c.d = job.features[c.features].m
-        c.width = (c.d + 3) // 4 * 4
-        c.table_k = c.width * W
+        c.width = lanes_of(c.d, W if c.kind == ROWS else 4)
+        c.table_k = c.width * (1 if c.kind == ROWS else W)
         c.sums_k = c.d
         means.append(None)
     else:
@@ -248,7 +248,7 @@ cdef int _add_collector(Job *job, spec, int column, int d, list keep, list means
                 raise ValueError("a collector with degrees of freedom needs a scorer of the same columns that has them")
             c.table_k += 2 * W
             c.sums_k += 2
-    job.table_size += c.table_k * (job.KP if c.kind == LINEAR else job.K)
+    job.table_size += c.table_k * (job.KP if c.kind in (LINEAR, ROWS) else job.K)
     job.sums_size += c.sums_k * job.K
     job.n_collectors += 1
     return 0
@@ -290,6 +290,8 @@ cdef class Prepared:
             job.n = index.shape[0]
             job.index = &index[0]
         job.d, job.K, job.KP = d, K, pad_components(K)
+        job.plain = not np.any(origin) and bool((np.asarray(scale) == 1.0).all())
+        job.plain = job.plain and (index is not None or X.strides[1] == X.itemsize)
         if coding is not None:
             _set_coding(job, coding, [*scorers, *collectors], self.keep)
         job.assign = ASSIGNMENTS[assign]

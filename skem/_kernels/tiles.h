@@ -170,6 +170,8 @@ static ALWAYS_INLINE void T(transpose)(V *r)
 #if W > 1
 typedef float T(floats) __attribute__((vector_size(W * 4), aligned(4), may_alias));
 #define READ(at) (is_float ? __builtin_convertvector(*(const T(floats) *)(xf + (at)), V) : CAT(xd + (at)))
+#else
+#define READ(at) (is_float ? (double)xf[at] : xd[at])
 #endif
 
 /* Rows (row-major, columns adjacent) of doubles or floats to a struct of arrays in internal coordinates, by W x W
@@ -412,6 +414,55 @@ static void T(linear_sums)(const double *F, int M, const double *R, int K, doubl
         }
 }
 
+/* Wide rows where they lie, columns in vector lanes: table (4, D) += sum over members n of R[c, n] x[n] in the columns
+ * of so many vectors. */
+static ALWAYS_INLINE void T(member_tile)(const int is_float, const int vectors, const void *x, ptrdiff_t row_stride,
+                                      const int *members, int count, const double *R, int B, double *table, int D)
+{
+    const float *xf = x;
+    const double *xd = x;
+    V a[4][6];
+    UNROLL for (int c = 0; c < 4; c++)
+        UNROLL for (int v = 0; v < vectors; v++) a[c][v] = ZERO;
+    for (int i = 0; i < count; i++) {
+        ptrdiff_t n = members[i];
+        V z[6];
+        UNROLL for (int v = 0; v < vectors; v++) z[v] = READ(n * row_stride + v * W);
+        UNROLL for (int c = 0; c < 4; c++)
+            UNROLL for (int v = 0; v < vectors; v++) a[c][v] += R[c * B + n] * z[v];
+    }
+    UNROLL for (int c = 0; c < 4; c++)
+        UNROLL for (int v = 0; v < vectors; v++) AT(table + c * D + v * W) += a[c][v];
+}
+
+static ALWAYS_INLINE void T(member_sums_any)(const int is_float, const void *x, ptrdiff_t row_stride, int d,
+                                          const int *members, int count, const double *R, int B, double *table, int D)
+{
+    enum { VECTORS = W == 8 ? 6 : 3 };
+    const float *xf = x;
+    const double *xd = x;
+#define FROM(j) (is_float ? (const void *)(xf + (j)) : (const void *)(xd + (j)))
+    int j = 0;
+    for (; j + VECTORS * W <= d; j += VECTORS * W)
+        T(member_tile)(is_float, VECTORS, FROM(j), row_stride, members, count, R, B, table + j, D);
+    for (; j + W <= d; j += W) T(member_tile)(is_float, 1, FROM(j), row_stride, members, count, R, B, table + j, D);
+#undef FROM
+    for (; j < d; j++)
+        for (int c = 0; c < 4; c++)
+            for (int i = 0; i < count; i++) {
+                ptrdiff_t at = members[i] * row_stride + j;
+                table[c * D + j] += R[c * B + members[i]] * (is_float ? xf[at] : xd[at]);
+            }
+}
+
+/* table (4, D) += sum over `count` members n of R[c, n] x[n], x of doubles or floats of d columns; plain numbers. */
+static void T(member_sums)(const void *x, int is_float, ptrdiff_t row_stride, int d, const int *members, int count,
+                        const double *R, int B, double *table, int D)
+{
+    if (is_float) T(member_sums_any)(1, x, row_stride, d, members, count, R, B, table, D);
+    else T(member_sums_any)(0, x, row_stride, d, members, count, R, B, table, D);
+}
+
 /* first += sum r z (vectors, for a tile on the diagonal), t += sum (r z_i) z_j for one tile of R <= 4 rows by NV columns,
  * z = x - m; of a tile on the diagonal only what lies on or below it, `shift` columns right of its start. */
 static ALWAYS_INLINE void T(centred_tile)(const int R, const int diagonal, const int shift, const double *xi,
@@ -645,8 +696,8 @@ static void T(gather_sums)(const int32_t *codes, int d, const double *R, int K, 
 
 static const tile_set T(tiles) = {
     W, T(load), T(load_floats), T(linear_scores), T(full_scores), T(diag_scores), T(assign_soft), T(best_score),
-    T(linear_sums), T(full_sums), T(diag_sums), T(wide_sums), T(features), T(read_codes), T(gather_scores),
-    T(gather_sums), T(unfold), T(fold), T(coded_scores), T(coded_sums), T(unlog), T(coded_soft), T(top_scores),
+    T(linear_sums), T(member_sums), T(full_sums), T(diag_sums), T(wide_sums), T(features), T(read_codes),
+    T(gather_scores), T(gather_sums), T(unfold), T(fold), T(coded_scores), T(coded_sums), T(unlog), T(coded_soft), T(top_scores),
     T(lane_sum), T(tail_scores), T(latent_sums),
 };
 

@@ -211,6 +211,36 @@ def test_wide_rows(kind, assign, d):
     assert_twins(make(kind, 150, d, 3, assign, seed=d))
 
 
+@pytest.mark.parametrize("assign", ASSIGN)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n", "d", "K"), [(1, 32, 1), (150, 33, 3), (70, 49, 9), (300, 135, 6)])
+def test_wide_rows_in_their_own_units(n, d, K, dtype, assign):
+    # sums are taken from the rows where they lie
+    p = make("x", n, d, K, assign, seed=d, dtype=dtype)
+    p["origin"], p["scale"] = np.zeros(d), np.ones(d)
+    # far apart, so that most rows add to one component alone; one component has next to no mass
+    p["log_weights"] = np.linspace(0.0, 300.0, K) if assign == "soft" else p["log_weights"]
+    p["scorers"][0][0].weights[:] *= 100.0
+    assert_twins(p)
+    plain = compiled(p)
+    p["X"] = np.asfortranarray(p["X"])
+    assert_twins(p)
+    wide = np.full((2 * n, d + 3), np.nan, dtype)
+    wide[::2, 3:] = p["X"]
+    p["X"] = wide[::2, 3:]
+    strided = compiled(p)
+    assert strided["sums"][0]["features"].tobytes() == plain["sums"][0]["features"].tobytes()
+    index = np.random.default_rng(0).permutation(n)
+    sums = run_pass(
+        p["X"][np.argsort(index)], p["origin"], p["scale"], K, p["log_weights"], p["scorers"], p["collectors"],
+        assign="soft", index=index,
+    )[3]  # fmt: skip
+    expected = run_pass(
+        p["X"], p["origin"], p["scale"], K, p["log_weights"], p["scorers"], p["collectors"], assign="soft"
+    )[3]
+    assert sums[0]["features"].tobytes() == expected[0]["features"].tobytes()
+
+
 @pytest.mark.parametrize("kind", ["x_pairs", "full", "diag"])
 @pytest.mark.parametrize("n", [1, 3, 4, 7, 8, 31, 32, 127, 128, 129, 2047, 2048, 2049, 4500])
 def test_any_number_of_rows(kind, n):
