@@ -103,7 +103,9 @@ class Search:
             self._climb(*self._found_in_sample(labels, n_clusters, size))
         else:
             self._climb(labels, n_clusters)
-            self._choose_prior()
+            if self._choose_prior():
+                # the way up may be another from the beginning
+                self._climb(labels, n_clusters)
             n_clusters = None
             # another number of clusters asks for other starts
             while not self.done and self.best.n_clusters != n_clusters:
