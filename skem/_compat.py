@@ -7,6 +7,7 @@ from functools import wraps
 from importlib.util import find_spec
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils._indexing import _get_column_indices as column_indices
 from sklearn.utils._indexing import _safe_indexing as take_rows
 from sklearn.utils._param_validation import (
@@ -147,7 +148,8 @@ def validate_rows(estimator, X, **params):
     Returns
     -------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
-        float32 or float64; text is refused even where it spells numbers.
+        float32 or float64; text is refused even where it spells numbers. A CSR matrix is in canonical format, without
+        explicit zeros, in a copy where need be.
 
     Raises
     ------
@@ -162,7 +164,37 @@ def validate_rows(estimator, X, **params):
                 estimator.n_features_in_ = X.shape[1]
             return X
         X = validate_data(estimator, X, dtype="numeric", copy=False, **params)
-    return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
+    X = X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
+    return _canonical_entries(X) if issparse(X) else X
+
+
+def _canonical_entries(X):
+    """CSR matrix with the columns of each row in order, none of them twice and none zero."""
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+        if not np.isfinite(X.data).all():
+            raise ValueError("X holds duplicate entries whose sum is infinite")
+    if np.count_nonzero(X.data) < X.nnz:
+        X = X.copy()
+        X.eliminate_zeros()
+    return X
+
+
+def refuse_sparse(X, family):
+    """Raise TypeError where rows come sparse to a family that cannot take them so.
+
+    Parameters
+    ----------
+    X : array-like
+    family : str
+        Its name.
+    """
+    if issparse(X):
+        raise TypeError(
+            f"{family}() takes dense rows, and X is sparse: pass X.toarray(), or a family whose zeros are zeros, as "
+            "Multinomial(), Bernoulli() and Poisson()"
+        )
 
 
 def validate_columns(estimator, X, reset):
@@ -331,6 +363,7 @@ __all__ = [
     "check_numbers",
     "check_sample_weight",
     "column_indices",
+    "refuse_sparse",
     "single_blas_thread",
     "take_rows",
     "unchanged_on_failure",

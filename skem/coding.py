@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skem._kernels.coding import count_levels, encode
+from skem.rows import is_sparse
 
 # Entries that the columns of a byte may have together: tables of more leave the first-level cache without gain.
 ENTRIES = 128
@@ -47,7 +48,8 @@ class Coding(NamedTuple):
 
         Parameters
         ----------
-        X : ndarray of shape (n, d), float32 or float64
+        X : ndarray or CSR matrix of shape (n, d), float32 or float64
+            CSR rows are not coded.
         family : Family
             Bound.
 
@@ -56,7 +58,12 @@ class Coding(NamedTuple):
         coding : Coding or None
         """
         n, d = X.shape
-        if n < LEAST_ROWS or family.equivariance is not None or family.feature_map not in ("x", "one_hot"):
+        if (
+            is_sparse(X)
+            or n < LEAST_ROWS
+            or family.equivariance is not None
+            or family.feature_map not in ("x", "one_hot")
+        ):
             return None
         found = None if hasattr(family, "features") else count_levels(X)
         if found is None:

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skem._kernels.ascent import Field, ascend, spread
+from skem._kernels.csr import PreparedCSR
 from skem._kernels.parts import Linear, placed
 from skem._kernels.passes import Prepared, run_pass, set_thread_cap
+from skem.rows import SKETCH_COLUMNS, is_sparse, sketch
 from skem.suffstats import SuffStats
 from skem.summary import CanonicalRows, canonical_rows
 
@@ -48,6 +50,7 @@ class Source:
     Parameters
     ----------
     X : ndarray of shape (n, d), float32 or float64, any strides
+        Or a CSR matrix in canonical format, for a family that takes them.
     sample_weight : ndarray of shape (n,) or None
     family : Family
         Bound to a summary of the data.
@@ -81,6 +84,11 @@ class Source:
     def take(self, rows):
         """Rows by slice."""
         return self.X[rows] if self.index is None else self.X[self.index[rows]]
+
+    def internal(self, rows):
+        """Rows in internal coordinates, one after the other in memory; CSR rows stay what they are."""
+        X = self.family.summary_.to_internal(self.take(rows))
+        return X if is_sparse(X) else np.ascontiguousarray(X)
 
     def canonical(self):
         """Distinct rows of the source in canonical order, by position; see `skem.summary.canonical_rows`."""
@@ -165,6 +173,11 @@ class Source:
             scorers = placed(part, self.X.shape[1])
             if not rows.get("blind"):
                 log_weights = log_weights + part.offset
+        if is_sparse(self.X):
+            weights = None if part is None else part.weights
+            return PreparedCSR(
+                self.X, len(log_weights), log_weights, weights, bool(collectors), index=self.index, **rows
+            )
         return Prepared(
             self.X, summary.origin, summary.scale, len(log_weights), log_weights, scorers, collectors,
             index=self.index, coding=self._coding_of([own for own, _, _ in [*scorers, *collectors]]), **rows,
@@ -370,7 +383,7 @@ class DistinctSource(Source):
 
     Parameters
     ----------
-    X : ndarray of shape (n, d), float32 or float64, any strides
+    X : ndarray or CSR matrix of shape (n, d)
     weight : ndarray of shape (m,) or None
         Of the rows chosen.
     family : Family
@@ -402,7 +415,13 @@ class DistinctSource(Source):
     def coordinates(self):
         """Rows where distances mean something: internal coordinates, or the family's own where it has them."""
         X = self.family.summary_.to_internal(self.take(slice(None)))
-        return self.family.coordinates(X) if self.family.has("coordinates") else X
+        Z = self.family.coordinates(X) if self.family.has("coordinates") else X
+        return sketch(Z) if self.family.sparse else Z
+
+    @property
+    def n_coordinates(self):
+        """Columns of the coordinates, no more than those of X."""
+        return min(self.X.shape[1], SKETCH_COLUMNS) if self.family.sparse else self.X.shape[1]
 
     def canonical(self):
         """All rows, in their order."""

@@ -14,6 +14,7 @@ from skem._kernels.nearest import assign_nearest
 from skem._kernels.seeding import kmeans_plusplus
 from skem.engine import BLOCK
 from skem.memory import recall
+from skem.rows import is_sparse, sketch
 from skem.summary import CanonicalRows, subsample
 from skem.weights import safe_log
 
@@ -148,12 +149,28 @@ class StandardRows(NamedTuple):
         summary = source.family.summary_
         rows = subsample(source.X, source.weight) if rows is None else rows
         if source.family.has("coordinates"):
-            Z = source.family.coordinates(summary.to_internal(source.X[rows.index]))
+            Z = _own_coordinates(source, rows.index, None)
             return cls(rows, Z, np.ones(Z.shape[1]))
         unit = source.family.unit()
+        if source.family.sparse:
+            return cls(rows, _own_coordinates(source, rows.index, unit), unit)
         Z = np.ascontiguousarray(summary.to_internal(source.X[rows.index], copy=False))
         Z /= unit
         return cls(rows, Z, unit)
+
+
+def _own_coordinates(source, rows, unit):
+    """Rows of a source where distances mean something: the family's coordinates, or those in these units; dense.
+
+    Of wide rows that may come as CSR it is a sketch, whichever way they come.
+    """
+    family = source.family
+    X = family.summary_.to_internal(source.X[rows])
+    if family.has("coordinates"):
+        X = family.coordinates(X)
+    else:
+        X = X.multiply(1.0 / unit).tocsr() if is_sparse(X) else X * (1.0 / unit)
+    return np.ascontiguousarray(sketch(X) if family.sparse else X)
 
 
 def find_centers(Z, weight, n_components, init, rng, max_iter=LLOYD_ITERATIONS):
@@ -212,7 +229,7 @@ def seed_labels(source, n_components, init, rng, rows=None):
         labels = lloyd(source.X, None, centers, summary.origin, summary.scale * unit, 0)[1]
         return labels, rng.bit_generator.state
 
-    if not source.family.has("coordinates"):
+    if not (source.family.has("coordinates") or source.family.sparse):
         # the same for every family that sees the rows in these units
         about, state = (source.X, source.weight, source.index, summary, rows), repr(rng.bit_generator.state)
         labels, rng.bit_generator.state = recall(
@@ -220,11 +237,11 @@ def seed_labels(source, n_components, init, rng, rows=None):
         )
         return labels.copy()
     centers, unit = seeds()
-    labels = np.empty(len(source.X), dtype=np.int32)
+    labels, ones = np.empty(source.X.shape[0], dtype=np.int32), np.ones(centers.shape[1])
     for first in range(0, len(labels), BLOCK):
         block = slice(first, first + BLOCK)
-        own = source.family.coordinates(summary.to_internal(source.X[block]))
-        labels[block] = lloyd(own, None, centers, np.zeros_like(unit), unit, 0)[1]
+        own = _own_coordinates(source, block, unit)
+        labels[block] = lloyd(own, None, centers, np.zeros_like(ones), ones, 0)[1]
     return labels
 
 

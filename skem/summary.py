@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skem._kernels.seeding import column_moments, column_range, row_hash
 from skem.exceptions import ColumnError
 from skem.memory import recall
+from skem.rows import column_moments, column_range, is_sparse, order_by_value, row_hash
 
 # Rows beyond this many robust standard deviations count as lying there when the data's mean and variance are
 # taken, so that one wild row blurs neither priors nor constraints.
@@ -57,7 +57,12 @@ class Summary(NamedTuple):
     parts: Any = None
 
     def to_internal(self, X, copy=True):
-        """Map rows (n, n_features) from the user's units; the result is float64, in X itself where it need not copy."""
+        """Map rows (n, n_features) from the user's units; the result is float64, in X itself where it need not copy.
+
+        CSR rows are of fixed units and stay what they are.
+        """
+        if is_sparse(X):
+            return X.astype(np.float64, copy=copy)
         internal = np.array(X, dtype=np.float64, copy=copy or None)
         internal -= self.origin
         internal /= self.scale
@@ -127,25 +132,9 @@ class CanonicalRows(NamedTuple):
     inverse: np.ndarray | None
 
 
-def _order_by_value(X, rows):
-    """Lexicographic order of X[rows], and in that order the number of each row's group of equal ones."""
-    group = np.zeros(len(rows), dtype=np.intp)
-    for j in range(X.shape[1]):
-        column = X[rows, j]
-        order = np.lexsort((column, group)) if j else np.argsort(column, kind="stable")
-        column, numbers = column[order], group[order]
-        step = (column[1:] != column[:-1]) | (numbers[1:] != numbers[:-1])
-        np.cumsum(step, out=numbers[1:])
-        group[order] = numbers
-        # most columns of real data never decide: go on only while ties are left
-        if group[order[-1]] == len(rows) - 1:
-            break
-    return order, group[order]
-
-
 def _join_equal(X, weight, rows, inverse=None):
     """Canonical rows of X[rows], `weight` theirs, sorted by value; their positions are written into `inverse`."""
-    order, group = _order_by_value(X, rows)
+    order, group = order_by_value(X, rows)
     weight = np.bincount(group, None if weight is None else weight[order]).astype(np.float64)
     order = rows[order]
     if inverse is not None:
@@ -156,7 +145,7 @@ def _join_equal(X, weight, rows, inverse=None):
 def _weighted_rows(X, sample_weight):
     """Rows with weight, and their weights (None where all are 1)."""
     if sample_weight is None:
-        return np.arange(len(X)), None
+        return np.arange(X.shape[0]), None
     rows = np.flatnonzero(sample_weight)
     return rows, sample_weight[rows]
 
@@ -179,7 +168,7 @@ def canonical_rows(X, sample_weight=None):
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
+    X : ndarray or CSR matrix of shape (n, d)
     sample_weight : ndarray of shape (n,), default=None
 
     Returns
@@ -187,13 +176,13 @@ def canonical_rows(X, sample_weight=None):
     rows : CanonicalRows
     """
     rows, weight = _weighted_rows(X, sample_weight)
-    inverse = np.full(len(X), -1, dtype=np.intp)
+    inverse = np.full(X.shape[0], -1, dtype=np.intp)
     if len(rows) <= SUBSAMPLE:
         return _join_equal(X, weight, rows, inverse)
     exact, first, group = np.unique(row_hash(X)[rows], return_index=True, return_inverse=True)
     index = rows[first]
     if len(index) <= SUBSAMPLE:
-        order = _order_by_value(X, index)[0]
+        order = order_by_value(X, index)[0]
     else:
         low, high = column_range(X, sample_weight)
         order = np.lexsort((exact, row_hash(X, low, _inverse_span(low, high))[index]))
@@ -214,7 +203,7 @@ def subsample(X, sample_weight=None, most=SUBSAMPLE):
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
+    X : ndarray or CSR matrix of shape (n, d)
     sample_weight : ndarray of shape (n,), default=None
     most : int, default=SUBSAMPLE
         Rows that are enough.
@@ -224,7 +213,7 @@ def subsample(X, sample_weight=None, most=SUBSAMPLE):
     rows : CanonicalRows
         Sorted by value, without `inverse`.
     """
-    n, size = len(X), min(most, _subsample_size(X.shape[1]))
+    n, size = X.shape[0], min(most, _subsample_size(X.shape[1]))
     if n <= size:
         rows, weight = _weighted_rows(X, sample_weight)
         return _join_equal(X, weight, rows)
@@ -301,7 +290,7 @@ def summarize(X, sample_weight, equivariance, rows=None):
 
     Parameters
     ----------
-    X : ndarray of shape (n, d), float32 or float64
+    X : ndarray or CSR matrix of shape (n, d), float32 or float64
     sample_weight : ndarray of shape (n,) or None
     equivariance : {"affine", "columns", "scalar", "scale"}, None or tuple
         Changes of units that the family is closed under: an origin and a scale a column ("affine": mixtures of columns,
@@ -335,8 +324,8 @@ def _summarize(X, sample_weight, equivariance, rows):
     if equivariance is not None:
         _check_range(low, high)
     chosen = subsample(X, sample_weight)
-    sample = X[chosen.index].astype(np.float64, copy=False)
     if equivariance is not None:
+        sample = X[chosen.index].astype(np.float64, copy=False)
         width = np.empty(d)
         weight = None if chosen.weight.min() == chosen.weight.max() else chosen.weight
         for j in range(d):
@@ -359,7 +348,7 @@ def _summarize(X, sample_weight, equivariance, rows):
     farthest = np.maximum(high - origin, origin - low) / scale
     if not (farthest < FARTHEST).all():
         column = int(np.argmax(farthest))
-        distance = np.abs(X[:, column] - origin[column])
+        distance = np.abs((X[:, [column]].toarray()[:, 0] if is_sparse(X) else X[:, column]) - origin[column])
         centre = "zero" if equivariance == "scale" else "median"
         row = int(np.argmax(distance if sample_weight is None else np.where(sample_weight > 0, distance, 0.0)))
         raise ColumnError(
@@ -394,7 +383,7 @@ def _summarize(X, sample_weight, equivariance, rows):
 def _n_distinct(X, chosen):
     """Distinct rows with weight, as a subsample of them tells."""
     n_distinct = len(chosen.index)
-    return len(X) if n_distinct >= _subsample_size(X.shape[1]) else n_distinct
+    return X.shape[0] if n_distinct >= _subsample_size(X.shape[1]) else n_distinct
 
 
 def _summarize_blocks(X, sample_weight, blocks, rows):

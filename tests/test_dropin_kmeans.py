@@ -382,13 +382,13 @@ def test_csr_pass_has_the_same_bits_for_any_number_of_threads():
 
 def test_row_hash_depends_on_contents_alone():
     X = sparse.csr_array(np.array([[0.0, 1.5, 2.0], [1.5, 0.0, 2.0], [0.0, 1.5, 2.0], [0.0, 0.0, 0.0]]))
-    hashes = row_hash(X.data, X.indices, X.indptr)
+    hashes = row_hash(X.data, X.indices, X.indptr, X.shape[1])
     assert hashes[0] == hashes[2]
     assert len(set(hashes.tolist())) == 3
     explicit = sparse.csr_array((np.array([2.0, 0.0, 1.5]), np.array([2, 0, 1]), np.array([0, 3])), shape=(1, 3))
-    assert row_hash(explicit.data, explicit.indices, explicit.indptr)[0] == hashes[0]
+    assert row_hash(explicit.data, explicit.indices, explicit.indptr, explicit.shape[1])[0] == hashes[0]
     single = X.astype(np.float32)
-    np.testing.assert_array_equal(row_hash(single.data, single.indices, single.indptr), hashes)
+    np.testing.assert_array_equal(row_hash(single.data, single.indices, single.indptr, X.shape[1]), hashes)
 
 
 def test_rows_without_entries():

@@ -347,6 +347,38 @@ cdef inline void collect(Job *job, Buffers *buf, Collector *c, Py_ssize_t row, i
             job.tiles.diag_sums(x_k, c.width, mean, r, at, at + c.width * W, padded)
 
 
+cdef inline void assign_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
+    """Make weighted responsibilities of the scores, and write what was asked for by row."""
+    cdef int B = job.B, n, k
+    if job.scores != NULL:
+        for n in range(rows):
+            for k in range(job.K):
+                job.scores[(row + n) * job.K + k] = buf.s[<size_t> k * B + n]
+    if job.assign == HARD:
+        assign_hard(job, buf, row, rows)
+    else:
+        if job.assign == DRAW:
+            memset(buf.z, 0, <size_t> job.KP * B * sizeof(double))
+        elif job.labels != NULL:
+            job.tiles.best_score(buf.s, job.K, B, buf.lse, buf.index)
+        # a draw counts its own n_k: the soft ones go to a spare place
+        buf.sums[0] += job.tiles.assign_soft(
+            buf.s, job.K, NULL if job.weight == NULL and rows == B else buf.w, B,
+            NULL if job.lse == NULL else buf.lse, buf.table if job.assign == SOFT else buf.spare,
+        )
+        if job.resp != NULL:
+            for n in range(rows):
+                for k in range(job.K):
+                    job.resp[(row + n) * job.K + k] = buf.s[<size_t> k * B + n]
+        if job.assign == DRAW:
+            assign_draw(job, buf, row, rows)
+    if job.labels != NULL:
+        for n in range(rows):
+            job.labels[row + n] = <int32_t> buf.index[n]
+    if job.lse != NULL:
+        memcpy(job.lse + row, buf.lse, rows * sizeof(double))
+
+
 cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
     cdef int B = job.B, i, n, k
     cdef const double *f
@@ -408,33 +440,7 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
                 for k in range(job.K):
                     job.tiles.tail_scores(sc.dof[k], sc.d, s + <size_t> k * B, s + <size_t> (job.K + k) * B,
                                           buf.scaled if job.blind else buf.s + <size_t> k * B, B)
-    if job.scores != NULL:
-        for n in range(rows):
-            for k in range(job.K):
-                job.scores[(row + n) * job.K + k] = buf.s[<size_t> k * B + n]
-    if job.assign == HARD:
-        assign_hard(job, buf, row, rows)
-    else:
-        if job.assign == DRAW:
-            memset(buf.z, 0, <size_t> job.KP * B * sizeof(double))
-        elif job.labels != NULL:
-            job.tiles.best_score(buf.s, job.K, B, buf.lse, buf.index)
-        # a draw counts its own n_k: the soft ones go to a spare place
-        buf.sums[0] += job.tiles.assign_soft(
-            buf.s, job.K, NULL if job.weight == NULL and rows == B else buf.w, B,
-            NULL if job.lse == NULL else buf.lse, buf.table if job.assign == SOFT else buf.spare,
-        )
-        if job.resp != NULL:
-            for n in range(rows):
-                for k in range(job.K):
-                    job.resp[(row + n) * job.K + k] = buf.s[<size_t> k * B + n]
-        if job.assign == DRAW:
-            assign_draw(job, buf, row, rows)
-    if job.labels != NULL:
-        for n in range(rows):
-            job.labels[row + n] = <int32_t> buf.index[n]
-    if job.lse != NULL:
-        memcpy(job.lse + row, buf.lse, rows * sizeof(double))
+    assign_block(job, buf, row, rows)
     for i in range(job.n_collectors):
         if job.collectors[i].kind == CODED:
             collect_entries(job, buf, bytes, rows, buf.table + job.collectors[i].table)

@@ -162,9 +162,24 @@ cdef inline double log_grow_diag(
     return total
 
 
+cdef struct Matrix:
+    const double *x            # (n, d), or the values of CSR entries
+    const Py_ssize_t *columns  # of the entries; NULL where rows are whole
+    const Py_ssize_t *start    # (n + 1) where the entries of each row begin
+    Py_ssize_t d
+
+
 cdef inline Row whole_row(const double *x, Py_ssize_t d) noexcept nogil:
     cdef Row row
     row.x, row.columns, row.length = x, NULL, d
+    return row
+
+
+cdef inline Row row_of(const Matrix *m, Py_ssize_t i) noexcept nogil:
+    cdef Row row
+    if m.columns == NULL:
+        return whole_row(m.x + i * m.d, m.d)
+    row.x, row.columns, row.length = m.x + m.start[i], m.columns + m.start[i], m.start[i + 1] - m.start[i]
     return row
 
 

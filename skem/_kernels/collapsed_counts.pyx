@@ -41,6 +41,8 @@ cdef class PoissonMoves(Moves):
     cdef double[::1] _total          # panels of d
     cdef double[::1] _rate           # panels of d
     cdef double[:, ::1] _slope       # (N_SLOTS, panels of d) of each count
+    cdef double[:, ::1] _own_term    # (N_SLOTS, padded K) like _term, for a row of zeros that lies in the component
+    cdef uint8_t[:, ::1] _own_fresh
 
     def __init__(self, str kind, posterior, n_k, alpha):
         rate, total = _positive(posterior, ["n", "total"])
@@ -50,6 +52,9 @@ cdef class PoissonMoves(Moves):
         self._total = pack(total, self._n_panels, 1.0)
         self._rate = pack(np.broadcast_to(rate.reshape(K, -1), (K, d)), self._n_panels, 1.0)
         self._slope = np.zeros((N_SLOTS, self._n_panels * LANES * d))
+        self._takes_sparse = True
+        self._own_term = np.zeros((N_SLOTS, self._n_panels * LANES))
+        self._own_fresh = np.zeros((N_SLOTS, self._n_panels * LANES), np.uint8)
 
     @property
     def posterior(self):
@@ -70,21 +75,37 @@ cdef class PoissonMoves(Moves):
             term -= self._total[at] * log1p(w / self._rate[at])
             self._slope[slot, at] = -w * log(self._rate[at] + w)
         self._term[slot, k] = term
+        self._own_fresh[slot, k] = False
+
+    cdef double _own(self, Py_ssize_t slot, Py_ssize_t k, double w) noexcept nogil:
+        """The score of a row of zeros at component k, which it lies in."""
+        cdef Py_ssize_t i, at
+        cdef double term
+        if not self._own_fresh[slot, k]:
+            self._own_fresh[slot, k] = True
+            term = pn.log_rising(fmax(self._n_k[k] - w, 0) + self._alpha[k], w)
+            for i in range(self.n_features):
+                at = (k // LANES * self.n_features + i) * LANES + k % LANES
+                term -= self._total[at] * log1p(w / pn.left(self._rate[at], w))
+            self._own_term[slot, k] = term
+        return self._own_term[slot, k]
 
     cdef void _change(self, Py_ssize_t k, Row *row, double w, bint observe) noexcept nogil:
         cdef Py_ssize_t i, t, d = self.n_features, at = k // LANES * d * LANES + k % LANES
         cdef double *total = &self._total[at]
         cdef double *rate = &self._rate[at]
+        for i in range(row.length):
+            t = column_of(row, i) * LANES
+            total[t] = total[t] + w * row.x[i] if observe else self._less(total[t], w * row.x[i])
         for i in range(d):
             t = i * LANES
-            total[t] = total[t] + w * row.x[i] if observe else self._less(total[t], w * row.x[i])
             rate[t] = rate[t] + w if observe else self._less(rate[t], w)
 
     cdef void _score_all(self, Row *row, double w, Py_ssize_t own) noexcept nogil:
-        cdef Py_ssize_t d = self.n_features, slot = self._prepare(w), panel, k, i
+        cdef Py_ssize_t d = self.n_features, slot = self._prepare(w), panel, k, i, t
         cdef const double *total
         cdef const double *rate
-        cdef double score, without
+        cdef double score, without, count
         for panel in range(self._n_panels):
             k = panel * LANES
             pn.rise_counts(row, w, &self._total[k * d], &self._slope[slot, k * d], &self._growth[k])
@@ -94,12 +115,14 @@ cdef class PoissonMoves(Moves):
             return
         total = &self._total[own // LANES * d * LANES + own % LANES]
         rate = &self._rate[own // LANES * d * LANES + own % LANES]
-        score = pn.log_rising(fmax(self._n_k[own] - w, 0) + self._alpha[own], w)
-        for i in range(d):
-            without = pn.left(total[i * LANES], w * row.x[i])
-            score -= without * log1p(w / pn.left(rate[i * LANES], w))
-            if row.x[i] != 0:
-                score += pn.log_rising(without, w * row.x[i]) - w * row.x[i] * log(rate[i * LANES])
+        score = self._own(slot, own, w)
+        for i in range(row.length):
+            count = w * row.x[i]
+            if count != 0:
+                t = column_of(row, i) * LANES
+                without = pn.left(total[t], count)
+                score += (total[t] - without) * log1p(w / pn.left(rate[t], w))
+                score += pn.log_rising(without, count) - count * log(rate[t])
         self._score[own] = score
 
 

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int32_t, uint8_t
 
-from skem._kernels._panels cimport Row
+from skem._kernels._panels cimport Matrix, Row
 
 cdef enum:
     N_SLOTS = 8                # weights whose terms are kept
@@ -28,7 +28,7 @@ cdef class Moves:
     cdef double _less(self, double total, double part) noexcept nogil
     cdef void _give_or_take(self, Py_ssize_t k, Row *row, double w, bint observe) noexcept nogil
     cdef Py_ssize_t _sweep_rows(
-        self, const double[:, ::1] X, const double[::1] w, int32_t[::1] labels, const Py_ssize_t[::1] order,
+        self, const Matrix *X, const double[::1] w, int32_t[::1] labels, const Py_ssize_t[::1] order,
         Py_ssize_t start, Py_ssize_t stop, bint refill, double[::1] lead, double *gain,
     ) noexcept nogil
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,7 @@ class Moves:
     def log_predictive(self, row: NDArray[np.float64], w: float = 1.0) -> NDArray[np.float64]: ...
     def sweep(
         self,
-        X: NDArray[np.float64],
+        X: Any,
         w: NDArray[np.float64],
         labels: NDArray[np.int32],
         order: NDArray[np.intp],

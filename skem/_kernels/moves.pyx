@@ -18,7 +18,7 @@ from libc.math cimport INFINITY, fabs, fmax
 from libc.stdint cimport int32_t
 
 cimport skem._kernels._panels as pn
-from skem._kernels._panels cimport LANES, LEAST_LEFT, Row
+from skem._kernels._panels cimport LANES, LEAST_LEFT, Matrix, Row
 
 cdef enum:
     SLICE_WORK = 30_000_000    # a few operations on a lane each; some 10 ms
@@ -128,7 +128,7 @@ cdef class Moves:
 
     cdef Py_ssize_t _sweep_rows(
         self,
-        const double[:, ::1] X,      # IN
+        const Matrix *X,             # IN
         const double[::1] w,         # IN
         int32_t[::1] labels,         # IN OUT
         const Py_ssize_t[::1] order,  # IN
@@ -146,7 +146,7 @@ cdef class Moves:
             if w[row] == 0:
                 continue
             old = new = labels[row]
-            entries = pn.whole_row(&X[row, 0], X.shape[1])
+            entries = pn.row_of(X, row)
             self._score_all(&entries, w[row], old)
             margin = SAME_SCORE * fmax(1, fabs(self._score[old]))
             for k in range(self.n_components):
@@ -173,7 +173,7 @@ cdef class Moves:
 
     def sweep(
         self,
-        const double[:, ::1] X,
+        X,
         const double[::1] w,
         int32_t[::1] labels,
         const Py_ssize_t[::1] order,
@@ -186,6 +186,7 @@ cdef class Moves:
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
+            Or, for kinds whose scores are sums over entries, a CSR matrix of float64 without duplicate entries.
         w : ndarray of shape (n_samples,)
             A row moves as a whole. Rows of weight zero keep their labels.
         labels : ndarray of shape (n_samples,), int32
@@ -211,6 +212,10 @@ cdef class Moves:
         cdef Py_ssize_t n = X.shape[0], d = self.n_features, n_visits = order.shape[0], row, at
         cdef Py_ssize_t start = 0, stop, n_moved = 0, step
         cdef double gain = 0
+        cdef Matrix matrix
+        cdef const double[:, ::1] whole
+        cdef const double[::1] values
+        cdef const Py_ssize_t[::1] columns, begin
         if X.shape[1] != d or w.shape[0] != n or labels.shape[0] != n:
             raise ValueError(f"X of {d} columns, and w and labels with a value per row are needed")
         if n_rows is not None and n_rows.shape[0] != self.n_components:
@@ -235,11 +240,23 @@ cdef class Moves:
         for at in range(n_visits):
             if not 0 <= order[at] < n:
                 raise ValueError(f"order must name rows within 0 and {n - 1}, got {order[at]}")
+        matrix.d, matrix.x, matrix.columns = d, NULL, NULL
+        if hasattr(X, "indptr"):
+            if not self._takes_sparse:
+                raise TypeError(f"rows of kind {self.kind!r} come whole, not as CSR")
+            values, begin = X.data, X.indptr.astype(np.intp, copy=False)
+            columns = np.append(X.indices, 0).astype(np.intp, copy=False)   # never empty: no columns means whole rows
+            matrix.columns, matrix.start = &columns[0], &begin[0]
+            if X.nnz:
+                matrix.x = &values[0]
+        elif n:
+            whole = X
+            matrix.x = &whole[0, 0]
         step = max(1, SLICE_WORK // (self._n_panels * LANES * self._work_of_row()))
         while start < n_visits:
             stop = min(start + step, n_visits)
             with nogil:
-                n_moved += self._sweep_rows(X, w, labels, order, start, stop, refill, lead, &gain)
+                n_moved += self._sweep_rows(&matrix, w, labels, order, start, stop, refill, lead, &gain)
             PyErr_CheckSignals()
             start = stop
         if n_rows is not None:

@@ -1,5 +1,7 @@
 """A pass that is set up once and run as often as its parameters change."""
 
+from libc.stdint cimport int32_t
+
 from skem._kernels._job cimport Buffers, Job
 
 
@@ -15,6 +17,12 @@ cdef class Prepared:
     cdef object sums
     cdef double *log_weights
 
+    cdef int set_rows(
+        self, const double[::1] log_weights, const double[::1] sample_weight, const double[:, ::1] log_prior,
+        const int32_t[::1] codes, const int32_t[::1] labels_in, const double[::1] uniforms,
+        const Py_ssize_t[::1] uniform_start, int32_t[::1] labels, double[::1] lse, double[:, ::1] resp,
+        double[:, ::1] scores,
+    ) except -1
     cdef int run(self) except -1
     cdef void load_linear(
         self,

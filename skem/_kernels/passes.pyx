@@ -283,8 +283,6 @@ cdef class Prepared:
         job.tiles = tiles
         if len(scorers) > MAX_PARTS or len(collectors) > MAX_PARTS // 2:
             raise ValueError(f"a pass takes at most {MAX_PARTS // 2} parts")
-        if resp is not None and assign == "hard":
-            raise ValueError("a hard pass has no responsibilities to write")
         job.n, d = X.shape
         if index is not None:
             job.n = index.shape[0]
@@ -336,12 +334,44 @@ cdef class Prepared:
             job.x = <const char *> &xd[0, 0]
             job.row_stride, job.column_stride = xd.strides[0] // 8, xd.strides[1] // 8
         inv_scale = 1.0 / np.asarray(scale)
+        job.origin, job.inv_scale = &origin[0], &inv_scale[0]
+        self.set_rows(log_weights, sample_weight, log_prior, codes, labels_in, uniforms, uniform_start, labels, lse,
+                      resp, scores)
+        if job.bytes != NULL and job.n_scorers == 1 and K <= 2 * tiles.width and (
+            log_prior is None and codes is None and lse is None and resp is None and scores is None
+        ):
+            job.products = _own(None, self.keep, (lanes_of(K, tiles.width) + 1) * job.coding.n_entries + 64)
+            job.top = job.products + lanes_of(K, tiles.width) * job.coding.n_entries + 64
+        # A chunk holds at most some tens of milliseconds' work, so that no slice keeps a signal waiting, and wide
+        # ones not much less, since their sums are long; its size depends on the work alone, never on the threads,
+        # for the sums to have the same bits.
+        job.chunk_rows = <Py_ssize_t> min(<double> (CODED_ROWS if job.bytes != NULL else CHUNK_ROWS),
+                                          max(1.0, 1.5e9 / work))
+        job.chunk_rows = max(<Py_ssize_t> job.B, job.chunk_rows // job.B * job.B)
+        self.n_threads = min(n_threads or max_threads(), (job.n + job.chunk_rows - 1) // job.chunk_rows)
+        if job.n * work < 2e6:
+            self.n_threads = 1
+        self.slice_chunks = max(self.n_threads, <Py_ssize_t> (self.n_threads * 2e8 / (work * job.chunk_rows)))
+        # every array that the job points into lives as long as this object
+        self.keep += [X, origin, inv_scale, index]
+
+    cdef int set_rows(
+        self, const double[::1] log_weights, const double[::1] sample_weight, const double[:, ::1] log_prior,
+        const int32_t[::1] codes, const int32_t[::1] labels_in, const double[::1] uniforms,
+        const Py_ssize_t[::1] uniform_start, int32_t[::1] labels, double[::1] lse, double[:, ::1] resp,
+        double[:, ::1] scores,
+    ) except -1:
+        """Point the job to what comes by row or by component; see `run_pass`."""
+        cdef Job *job = &self.job
+        cdef int K = job.K, width
+        if resp is not None and job.assign == HARD:
+            raise ValueError("a hard pass has no responsibilities to write")
         # tiles read padded components
         width = lanes_of(job.KP, tiles.width)
         self.log_weights = _own(None, self.keep, width)
         memcpy(self.log_weights, &log_weights[0], K * sizeof(double))
         memset(self.log_weights + K, 0, (width - K) * sizeof(double))
-        job.origin, job.inv_scale, job.log_weights = &origin[0], &inv_scale[0], self.log_weights
+        job.log_weights = self.log_weights
         if sample_weight is not None:
             job.weight = &sample_weight[0]
         if log_prior is not None:
@@ -360,25 +390,8 @@ cdef class Prepared:
             job.resp = &resp[0, 0]
         if scores is not None:
             job.scores = &scores[0, 0]
-
-        if job.bytes != NULL and job.n_scorers == 1 and K <= 2 * tiles.width and (
-            log_prior is None and codes is None and lse is None and resp is None and scores is None
-        ):
-            job.products = _own(None, self.keep, (lanes_of(K, tiles.width) + 1) * job.coding.n_entries + 64)
-            job.top = job.products + lanes_of(K, tiles.width) * job.coding.n_entries + 64
-        # A chunk holds at most some tens of milliseconds' work, so that no slice keeps a signal waiting, and wide
-        # ones not much less, since their sums are long; its size depends on the work alone, never on the threads,
-        # for the sums to have the same bits.
-        job.chunk_rows = <Py_ssize_t> min(<double> (CODED_ROWS if job.bytes != NULL else CHUNK_ROWS),
-                                          max(1.0, 1.5e9 / work))
-        job.chunk_rows = max(<Py_ssize_t> job.B, job.chunk_rows // job.B * job.B)
-        self.n_threads = min(n_threads or max_threads(), (job.n + job.chunk_rows - 1) // job.chunk_rows)
-        if job.n * work < 2e6:
-            self.n_threads = 1
-        self.slice_chunks = max(self.n_threads, <Py_ssize_t> (self.n_threads * 2e8 / (work * job.chunk_rows)))
-        # every array that the job points into lives as long as this object
-        self.keep += [X, origin, inv_scale, index, sample_weight, log_prior, codes, labels_in, uniforms, uniform_start,
-                      labels, lse, resp, scores]
+        self.keep += [sample_weight, log_prior, codes, labels_in, uniforms, uniform_start, labels, lse, resp, scores]
+        return 0
 
     cdef int run(self) except -1:
         """Walk the chunks in slices, answering signals between them."""

@@ -10,17 +10,14 @@ import numpy as np
 from cpython.exc cimport PyErr_CheckSignals
 from cython cimport floating
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
+
+from skem._kernels._hash cimport GOLDEN, bits, mix
 
 cdef enum:
     BLOCK_ROWS = 256            # rows of one partial sum
     LANES = 4                   # candidate seeds measured side by side
     SLICE_VALUES = 4_000_000    # values worked on between two looks for Ctrl-C, about 10 ms
-
-# The constants of splitmix64.
-cdef uint64_t GOLDEN = 0x9E3779B97F4A7C15U
-cdef uint64_t MIX_1 = 0xBF58476D1CE4E5B9U
-cdef uint64_t MIX_2 = 0x94D049BB133111EBU
 
 # Squared distances stop here, so that their weighted sum stays finite whatever the data.
 cdef double FARTHEST = 1e280
@@ -40,20 +37,6 @@ cdef inline Py_ssize_t _n_blocks(Py_ssize_t n) noexcept nogil:
 
 # --------------------------------------------------------------------------------------------------
 # Content hash
-
-
-cdef inline uint64_t _mix(uint64_t z) noexcept nogil:
-    z = (z ^ (z >> 30)) * MIX_1
-    z = (z ^ (z >> 27)) * MIX_2
-    return z ^ (z >> 31)
-
-
-cdef inline uint64_t _bits(double value) noexcept nogil:
-    cdef uint64_t bits
-    if value == 0:
-        return 0                # the two zeros are one value
-    memcpy(&bits, &value, sizeof(double))
-    return bits
 
 
 cdef void _hash_rows(
@@ -79,8 +62,8 @@ cdef void _hash_rows(
             if relative:
                 # Float precision: the rounding of another unit must not show.
                 value = <float> ((value - low[j]) * inv_span[j])
-            total += _mix(_bits(value) + salt)
-        hashes[i] = _mix(total)
+            total += mix(bits(value) + salt)
+        hashes[i] = mix(total)
 
 
 def row_hash(

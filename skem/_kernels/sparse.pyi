@@ -7,7 +7,18 @@ def row_hash(
     data: NDArray[np.floating[Any]],
     indices: NDArray[np.signedinteger[Any]],
     indptr: NDArray[np.signedinteger[Any]],
+    n_columns: int,
+    low: NDArray[np.float64] | None = None,
+    inv_span: NDArray[np.float64] | None = None,
 ) -> NDArray[np.uint64]: ...
+def column_sums(
+    data: NDArray[np.floating[Any]],
+    indices: NDArray[np.signedinteger[Any]],
+    indptr: NDArray[np.signedinteger[Any]],
+    n_columns: int,
+    weights: NDArray[np.float64] | None = None,
+    index: NDArray[np.intp] | None = None,
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]: ...
 def run_csr_pass(
     data: NDArray[np.floating[Any]],
     indices: NDArray[np.signedinteger[Any]],

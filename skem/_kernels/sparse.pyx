@@ -9,12 +9,14 @@ import numpy as np
 from cpython.exc cimport PyErr_CheckSignals
 from cython cimport floating
 from cython.parallel cimport prange
-from libc.math cimport fmax
+from libc.math cimport INFINITY, fmax
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from skem._kernels.passes import max_threads
+
+from skem._kernels._hash cimport GOLDEN, bits, mix
 
 ctypedef fused index_t:
     int32_t
@@ -22,6 +24,7 @@ ctypedef fused index_t:
 
 cdef enum:
     CHUNK_ROWS = 256      # rows that a thread takes at a time
+    SLICE_ROWS = 1 << 14  # rows between two looks at the signals where a row is soon done
 
 # Multiply-adds of a thread between two looks at the signals.
 cdef double SLICE_WORK = 1e8
@@ -29,42 +32,104 @@ cdef double SLICE_WORK = 1e8
 cdef double LEAST_WORK = 2e6
 
 
-cdef inline uint64_t _mix(uint64_t x) noexcept nogil:
-    """Finaliser of splitmix64: every bit of the result depends on every bit of x."""
-    x = (x ^ (x >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9
-    x = (x ^ (x >> 27)) * <uint64_t> 0x94D049BB133111EB
-    return x ^ (x >> 31)
-
-
-cdef inline uint64_t _entry_hash(uint64_t column, double value) noexcept nogil:
-    cdef uint64_t bits
-    memcpy(&bits, &value, sizeof(double))
-    return _mix(_mix(column + <uint64_t> 0x9E3779B97F4A7C15) ^ bits)
-
-
-def row_hash(const floating[::1] data, const index_t[::1] indices, const index_t[::1] indptr):
-    """64-bit hash of each row's contents, whatever the order of its entries; zeros written out do not count.
+def row_hash(
+    const floating[::1] data, const index_t[::1] indices, const index_t[::1] indptr, Py_ssize_t n_columns,
+    const double[::1] low=None, const double[::1] inv_span=None,
+):
+    """64-bit hash of each row's content, or of its place between given ends: that of the row made dense, bit for bit.
 
     Parameters
     ----------
     data, indices, indptr : ndarray
-        A CSR matrix without duplicate entries.
+        A CSR matrix without duplicate entries, in any order.
+    n_columns : int
+    low, inv_span : ndarray of shape (n_columns,), default=None
+        As for `skem._kernels.seeding.row_hash`.
 
     Returns
     -------
     hashes : uint64 ndarray of shape (n_samples,)
     """
-    cdef Py_ssize_t n = indptr.shape[0] - 1, i
+    cdef Py_ssize_t n = indptr.shape[0] - 1, i, j
     cdef index_t p
+    cdef bint relative = low is not None
+    cdef uint64_t zeros = 0, total
+    cdef double value
     hashes = np.zeros(n, dtype=np.uint64)
-    cdef uint64_t[::1] out = hashes
+    of_zero = np.empty(n_columns, dtype=np.uint64)
+    cdef uint64_t[::1] out = hashes, nothing = of_zero
     with nogil:
+        # a sum of mixed values does not depend on their order: a row starts as all zeros, and entries take their places
+        for j in range(n_columns):
+            value = <float> (-low[j] * inv_span[j]) if relative else 0.0
+            nothing[j] = mix(bits(value) + <uint64_t> (j + 1) * GOLDEN)
+            zeros += nothing[j]
         for i in range(n):
+            total = zeros
             for p in range(indptr[i], indptr[i + 1]):
-                if data[p] != 0:
-                    # a sum of well mixed terms does not depend on their order
-                    out[i] += _entry_hash(<uint64_t> indices[p], data[p])
+                j = indices[p]
+                value = data[p]
+                if relative:
+                    value = <float> ((value - low[j]) * inv_span[j])
+                total += mix(bits(value) + <uint64_t> (j + 1) * GOLDEN) - nothing[j]
+            out[i] = mix(total)
     return hashes
+
+
+def column_sums(
+    const floating[::1] data, const index_t[::1] indices, const index_t[::1] indptr, Py_ssize_t n_columns,
+    const double[::1] weights=None, const Py_ssize_t[::1] index=None,
+):
+    """Range, sum and sum of squares of each column over the rows that have weight, zeros included.
+
+    Parameters
+    ----------
+    data, indices, indptr : ndarray
+        A CSR matrix without duplicate entries.
+    n_columns : int
+    weights : ndarray of shape (n_samples,), default=None
+        None stands for ones.
+    index : intp ndarray of shape (m,), default=None
+        The rows to sum, in this order; weights are then theirs.
+
+    Returns
+    -------
+    total_weight : float
+    low, high, first, second : ndarray of shape (n_columns,)
+        inf and -inf for the range where no row has weight.
+    """
+    cdef Py_ssize_t n = indptr.shape[0] - 1 if index is None else index.shape[0], i, j, row, start = 0, stop
+    cdef Py_ssize_t n_rows = 0
+    cdef index_t p
+    cdef double w = 1.0, x, total = 0.0
+    cdef double[:, ::1] out = np.zeros((4, n_columns))
+    cdef Py_ssize_t[::1] count = np.zeros(n_columns, dtype=np.intp)
+    for j in range(n_columns):
+        out[0, j], out[1, j] = INFINITY, -INFINITY
+    while start < n:
+        stop = min(start + SLICE_ROWS, n)
+        with nogil:
+            for i in range(start, stop):
+                if weights is not None:
+                    w = weights[i]
+                    if w == 0:
+                        continue
+                row = i if index is None else index[i]
+                total += w
+                n_rows += 1
+                for p in range(indptr[row], indptr[row + 1]):
+                    j, x = indices[p], data[p]
+                    out[0, j], out[1, j] = min(x, out[0, j]), max(x, out[1, j])
+                    out[2, j] += w * x
+                    out[3, j] += w * x * x
+                    count[j] += 1
+        PyErr_CheckSignals()
+        start = stop
+    for j in range(n_columns):
+        if count[j] < n_rows:
+            out[0, j], out[1, j] = min(0.0, out[0, j]), max(0.0, out[1, j])
+    low, high, first, second = np.asarray(out)
+    return total, low, high, first, second
 
 
 cdef int _assign_rows(

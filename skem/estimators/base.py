@@ -15,6 +15,7 @@ from skem._compat import (
     Interval,
     StrOptions,
     check_sample_weight,
+    refuse_sparse,
     single_blas_thread,
     unchanged_on_failure,
     validate_columns,
@@ -39,6 +40,7 @@ from skem.inference.accelerate import METHODS
 from skem.inference.base import Model
 from skem.inference.online import Seen
 from skem.portfolio import FINALISTS, MOST_COMPONENTS, Portfolio
+from skem.rows import is_sparse
 from skem.starts import INITS, is_given, start, theta_from_parameters
 from skem.summary import summarize
 from skem.tree import TreeSource
@@ -130,6 +132,8 @@ class BaseMixture(
             if by_tree:
                 return TreeSource(X, sample_weight, family)
             return Source(X, sample_weight, family, coding=Coding.of(X, family))
+        if is_sparse(X):
+            raise ValueError(f"n_active={self.n_active} needs dense rows, and X is sparse; leave n_active=None")
         if family.heavy_tails:
             raise ValueError(
                 f"n_active={self.n_active} does not go with the latent scales of {type(family).__name__}(); leave "
@@ -158,7 +162,7 @@ class BaseMixture(
         tags.input_tags.positive_only = domain in POSITIVE
         # whole numbers, for those who make data up by the tags
         tags.input_tags.categorical = domain in ("counts", "levels")
-        tags.input_tags.sparse = False
+        tags.input_tags.sparse = getattr(self.family, "sparse", False)
         return tags
 
     @property
@@ -177,7 +181,12 @@ class BaseMixture(
             # names and number of the columns are those of X, all else is the family's to say
             validate_columns(self, X, reset=reset)
             return check_array(family.encode(X), ensure_min_samples=2 if reset else 1)
-        return family.encode(validate_rows(self, X, reset=reset, ensure_min_samples=2 if reset else 1))
+        if not family.sparse:
+            refuse_sparse(X, type(family).__name__)
+        X = validate_rows(
+            self, X, reset=reset, ensure_min_samples=2 if reset else 1, accept_sparse="csr" if family.sparse else False
+        )
+        return family.encode(X)
 
     def _validate_parameters(self):
         """Check the estimator's parameters and its family's, each by name."""
@@ -195,7 +204,7 @@ class BaseMixture(
         family.validate(X)
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, X)
-        n = len(X) if sample_weight is None else np.count_nonzero(sample_weight)
+        n = X.shape[0] if sample_weight is None else np.count_nonzero(sample_weight)
         if not self._upper_bound and n < self.n_components:
             raise ValueError(
                 f"n_components={self.n_components} needs at least as many rows with weight; X has n_samples={n}"
@@ -211,7 +220,8 @@ class BaseMixture(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows; float32 and float64 are read as they are, statistics are float64 always.
+            Rows; float32 and float64 are read as they are, statistics are float64 always. Families whose `sparse` is
+            true take CSR matrices, too, and never make them dense.
         y : Ignored
             Present for scikit-learn's API; callbacks see it.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -227,7 +237,7 @@ class BaseMixture(
         ValueError
             For bad parameters or data, naming the parameter, or the row and column.
         TypeError
-            Where the family lacks what the algorithm needs, or X is sparse.
+            Where the family lacks what the algorithm needs, or X is sparse and the family's zeros are no zeros.
 
         Notes
         -----

@@ -126,11 +126,7 @@ class KMeans(DocLinkMixin, PickleMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         return self.cluster_centers_.shape[0]
 
     def _validate(self, X: Any, reset):
-        X = validate_rows(self, X, reset=reset, accept_sparse="csr")
-        if sparse.issparse(X) and not X.has_canonical_format:
-            X = X.copy()
-            X.sum_duplicates()
-        return X
+        return validate_rows(self, X, reset=reset, accept_sparse="csr")
 
     # -- fitting ---------------------------------------------------------------------------------
 

@@ -6,9 +6,10 @@ import numpy as np
 
 from skem._kernels.nearest import assign_nearest, squared_to_all, squared_to_own
 from skem._kernels.seeding import column_moments
-from skem._kernels.sparse import row_hash, run_csr_pass, squared_distances
+from skem._kernels.sparse import run_csr_pass, squared_distances
 from skem.engine import BLOCK
 from skem.estimators.prediction import DrawnIn
+from skem.rows import row_hash
 from skem.starts import choose_seeds
 from skem.summary import SUBSAMPLE, CanonicalRows, canonical_rows, subsample
 
@@ -187,7 +188,7 @@ class SparseRows:
         n = self.X.shape[0]
         weight = np.ones(n) if self.weight is None else self.weight
         rows = np.flatnonzero(weight > 0)
-        keys = row_hash(*self.parts)[rows]
+        keys = row_hash(self.X)[rows]
         if limit is not None and len(rows) > limit:
             kept = keys <= np.partition(keys, limit)[limit]
             rows, keys = rows[kept], keys[kept]

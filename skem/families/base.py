@@ -69,6 +69,8 @@ class Family(BaseEstimator):
     collapsed_kind: str | None = None
     #: what the rows must be, in one word, for documentation and error messages
     domain = "real"
+    #: whether rows may be CSR, a zero being a zero: features "x", fixed units, and verbs that take such rows
+    sparse = False
 
     def structures(self, n_features):
         """Families of this class that a model of such data may be chosen from, hyperparameters as they are.

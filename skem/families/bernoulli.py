@@ -43,6 +43,7 @@ class Bernoulli(DirichletFamily):
     feature_map = "x"
     collapsed_kind = "bernoulli"
     domain = "zeros and ones"
+    sparse = True
 
     _parameter_constraints = {"concentration_prior": [Interval(numbers.Real, 0, None, closed="neither"), "array-like"]}
 

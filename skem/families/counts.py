@@ -3,6 +3,7 @@
 import numpy as np
 
 from skem.exceptions import ColumnError
+from skem.rows import is_sparse
 
 # Rows checked at a time.
 BLOCK = 1 << 13
@@ -13,12 +14,20 @@ def check_rows(X, allowed, what):
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
+    X : ndarray or CSR matrix of shape (n, d)
     allowed : callable
-        Of a block of entries, flags of the same shape.
+        Of a block of entries, flags of the same shape; zeros are allowed.
     what : str
         What the message says after naming the entry.
     """
+    if is_sparse(X):
+        for start in range(0, X.nnz, BLOCK):
+            flags = allowed(X.data[start : start + BLOCK])
+            if not flags.all():
+                at = start + int(np.argmin(flags))
+                row = int(np.searchsorted(X.indptr, at, side="right")) - 1
+                raise ColumnError(f"X[{row}, {{column}}] = {X.data[at]}: {what}", int(X.indices[at]))
+        return
     # block by block, for flags of all rows at once would be the largest thing in memory
     for start in range(0, X.shape[0], BLOCK):
         block = X[start : start + BLOCK]
@@ -41,12 +50,15 @@ def entries(X):
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
+    X : ndarray or CSR matrix of shape (n, d)
 
     Returns
     -------
-    rows, columns : intp ndarray of shape (n_entries,)
+    rows, columns : int ndarray of shape (n_entries,)
     values : float64 ndarray of shape (n_entries,)
     """
+    if is_sparse(X):
+        rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+        return rows, X.indices, X.data.astype(np.float64, copy=False)
     rows, columns = np.nonzero(X)
     return rows, columns, X[rows, columns].astype(np.float64)

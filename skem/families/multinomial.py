@@ -9,6 +9,7 @@ from scipy.special import gammaln
 from skem._compat import Interval, check_numbers
 from skem.families.counts import check_counts, entries
 from skem.families.dirichlet import DirichletFamily
+from skem.rows import is_sparse
 
 
 class Multinomial(DirichletFamily):
@@ -43,6 +44,7 @@ class Multinomial(DirichletFamily):
     feature_map = "x"
     collapsed_kind = "multinomial"
     domain = "counts"
+    sparse = True
     reasons: ClassVar[dict[str, str]] = dict.fromkeys(
         ("marginal", "conditional"),
         "its rows are counts given their totals, and without the other columns the total is not known; pool those in "
@@ -69,6 +71,11 @@ class Multinomial(DirichletFamily):
             raise ValueError("concentration_prior must be > 0")
         self.concentration_ = np.broadcast_to(concentration, (d,))
         self.group_starts_ = np.zeros(1, dtype=np.intp)
+
+    def coordinates(self, X):
+        """Roots of each row's shares: their distance is Hellinger's, whatever the rows' totals."""
+        total = np.maximum(np.asarray(X.sum(axis=1), dtype=np.float64).reshape(-1, 1), 1.0)
+        return (X.multiply(1.0 / total)).tocsr().sqrt() if is_sparse(X) else np.sqrt(X / total)
 
     def log_base_measure(self, X):
         rows, _, counts = entries(X)

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import gammaln
 
-from skem.families.counts import check_counts
+from skem.families.counts import check_counts, entries
 from skem.families.rates import RateFamily
 
 
@@ -39,6 +39,7 @@ class Poisson(RateFamily):
     feature_map = "x"
     collapsed_kind = "poisson"
     domain = "counts"
+    sparse = True
     _events, _exposure = "total", "n"
 
     def validate(self, X):
@@ -53,13 +54,19 @@ class Poisson(RateFamily):
         return theta.log_rate, -theta.rate.sum(axis=1)
 
     def log_base_measure(self, X):
-        return -gammaln(np.asarray(X, dtype=np.float64) + 1.0).sum(axis=1)
+        rows, _, counts = entries(X)
+        return -np.bincount(rows, gammaln(counts + 1.0), minlength=X.shape[0])
 
     def log_predictive(self, posterior, X):
         """Negative binomial log density of each row under each component, base measure left out."""
-        a, b = posterior.total, posterior.n
-        gain = gammaln(a + X[:, None]) - (a + X[:, None]) * np.log(b + 1.0)
-        return (gain - gammaln(a) + a * np.log(b)).sum(axis=2)
+        rows, columns, counts = entries(X)
+        scores = np.empty((X.shape[0], posterior.n_components))
+        for k, (a, b) in enumerate(zip(posterior.total, posterior.n, strict=True)):
+            seen = a[columns]
+            rise = gammaln(seen + counts) - gammaln(seen) - counts * np.log1p(b)[columns]
+            # what a row of zeros scores, and what entries add
+            scores[:, k] = np.bincount(rows, rise, minlength=len(scores)) - (a * np.log1p(1.0 / b)).sum()
+        return scores
 
     def sample(self, theta, counts, rng):
         return rng.poisson(np.repeat(theta.rate, counts, axis=0)).astype(np.float64)

@@ -49,7 +49,7 @@ def sample_to_cut(source):
     sample : DistinctSource
         The source itself where it has few rows.
     """
-    most = max(SAMPLE, SAMPLE_COLUMNS * source.X.shape[1])
+    most = max(SAMPLE, SAMPLE_COLUMNS * source.n_coordinates)
     return source.part(source.evenly(most)) if len(source) > most else source
 
 

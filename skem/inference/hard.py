@@ -125,8 +125,8 @@ def settle(model, source, labels, max_sweeps, about=None, refill=False):
         start = UPDATES["evidence"](model, given.stats, given.n_k)
         fit = MaximizationExpectation(max_iter=max_sweeps, sweeps=False).run(model, source, start, labels=labels)
         return fit.labels, fit.state.evidence
-    X = np.ascontiguousarray(model.family.summary_.to_internal(source.take(slice(None))))
-    weight, order, lead, labels = source.canonical().weight, np.arange(len(X)), np.empty(len(X)), labels.copy()
+    X, n = source.internal(slice(None)), len(source)
+    weight, order, lead, labels = source.canonical().weight, np.arange(n), np.empty(n), labels.copy()
     evidence = log_evidence(model, posterior, model.weight_prior.merge(model.weights.statistics(given.n_k)))
     for _ in range(max_sweeps):
         moved, gain = state.sweep(X, weight, labels, order, refill=refill, lead=lead)
@@ -161,9 +161,9 @@ def _sweep(model, source, rows, fit):
     n_rows, moved = np.bincount(labels, minlength=model.n_components), 0
     for start in range(0, len(labels), BLOCK):
         block = slice(start, start + BLOCK)
-        X = model.family.summary_.to_internal(source.take(rows.index[block]))
-        order = np.arange(len(X))
-        moved += state.sweep(np.ascontiguousarray(X), rows.weight[block], labels[block], order, n_rows=n_rows)[0]
+        X = source.internal(rows.index[block])
+        order = np.arange(X.shape[0])
+        moved += state.sweep(X, rows.weight[block], labels[block], order, n_rows=n_rows)[0]
     everywhere = fit.labels.copy()
     known = rows.inverse >= 0
     everywhere[known] = labels[rows.inverse[known]]

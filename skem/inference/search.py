@@ -96,7 +96,7 @@ class Search:
             The best of all runs of this object. Its objective is log p(x, partition); labels are the source's rows'.
         """
         self._monitor = monitor
-        size = max(SAMPLE, SAMPLE_COLUMNS * self.source.X.shape[1])
+        size = max(SAMPLE, SAMPLE_COLUMNS * self.source.n_coordinates)
         if not thorough:
             self._climb(labels, n_clusters)
         elif len(self.source) > 2 * size:

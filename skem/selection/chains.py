@@ -155,7 +155,7 @@ def fit_chain(chain, criterion, X, sample_weight, fold=None, verbose=0):
     outcomes: list[Outcome] = []
     position, best = -1, None
     # what warnings would say is in the table
-    with silent_warnings(), single_blas_thread(), remembering(len(X)):
+    with silent_warnings(), single_blas_thread(), remembering(X.shape[0]):
         for n_components, (fit, error) in zip(chain.n_components, fit_all(chain, *rows), strict=True):
             outcome = Outcome(np.nan, {}, error) if fit is None else judge(fit, criterion, rows, judges)
             # one fit of a chain is kept, and a degenerate one only as long as there is none other

@@ -50,7 +50,7 @@ def measure(estimator, X, sample_weight):
     measured : dict
         Missing entries are what the estimator does not have.
     """
-    total = float(len(X)) if sample_weight is None else float(sample_weight.sum())
+    total = float(X.shape[0]) if sample_weight is None else float(sample_weight.sum())
     measured = {"log_likelihood": total * held_out(estimator, X, sample_weight)}
     if hasattr(estimator, "_n_parameters"):
         measured["n_parameters"] = estimator._n_parameters()

@@ -28,7 +28,7 @@ def make_folds(cv, X, y, sample_weight, rng):
     """
     if not isinstance(cv, int | np.integer):
         splits = cv.split(X, y) if hasattr(cv, "split") else cv
-        return [(np.arange(len(X))[train], np.arange(len(X))[test]) for train, test in splits]
+        return [(np.arange(X.shape[0])[train], np.arange(X.shape[0])[test]) for train, test in splits]
     rows = canonical_rows(X, sample_weight)
     if len(rows.index) < cv:
         raise ValueError(f"cv={cv} needs at least as many distinct rows; X has {len(rows.index)}")

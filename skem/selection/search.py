@@ -24,6 +24,7 @@ from skem._compat import (
     Interval,
     StrOptions,
     check_sample_weight,
+    refuse_sparse,
     single_blas_thread,
     unchanged_on_failure,
     validate_columns,
@@ -199,7 +200,7 @@ class MixtureSelection(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        tags.input_tags.sparse = False
+        tags.input_tags.sparse = all(getattr(f, "sparse", False) for f in self._all_families())
         tags.input_tags.positive_only = any(getattr(f, "domain", None) == "counts" for f in self._all_families())
         return tags
 
@@ -278,9 +279,12 @@ class MixtureSelection(
             check_criterion(estimator, self.criterion)
         families = None if self.families is None else several(self.families, "families", Family)
         n_components = numbers_of_components(self.n_components)
+        for family in self._all_families():
+            if not getattr(family, "sparse", False):
+                refuse_sparse(X, "Gaussian" if family is None else type(family).__name__)
         encoder = next((family for family in self._all_families() if getattr(family, "encodes", False)), None)
         if encoder is None:
-            X = numeric = validate_rows(self, X, reset=True, ensure_min_samples=2)
+            X = numeric = validate_rows(self, X, reset=True, ensure_min_samples=2, accept_sparse="csr")
         else:
             # every candidate reads the columns in its own way
             validate_columns(self, X, reset=True)
@@ -292,7 +296,7 @@ class MixtureSelection(
         if self.criterion == "held_out":
             folds = make_folds(self.cv, numeric, y, weight, np.random.default_rng(seed))
             fold_weights = np.array([len(test) if weight is None else weight[test].sum() for _, test in folds])
-        with remembering(len(X)):
+        with remembering(X.shape[0]):
             done = Parallel(n_jobs=self.n_jobs)(
                 delayed(fit_chain)(chain, self.criterion, X, weight, fold, self.verbose)
                 for chain in chains
