@@ -112,6 +112,11 @@ _goal(
     f"latent/binary/{w.LATENT.name}", "times StepMix per iteration, at least", 30,
     _ratio("StepMix", "skem", "iteration"),
 )  # fmt: skip
+for workload in w.DOCUMENTS:
+    _goal(
+        f"counts/sparse/{workload.name}", "of SciPy's two products' time, at most", 1.3,
+        _ratio("pass", "products", "iteration"),
+    )  # fmt: skip
 _goal("predict/one-row", "times scikit-learn, one row, at least", 1.7, _ratio("scikit-learn", "skem", "predict"))
 _goal(
     f"predict/{w.EM[1].name}", "of an EM iteration, at most", 1.0,

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
 from sklearn.cluster import kmeans_plusplus
 
 # Typical distance between two means, in units of a component's spread: they overlap.
@@ -70,6 +71,9 @@ SMALL = (Workload(150, 4, 3), Workload(1_000, 2, 5))
 MANY = Workload(200_000, 16, 2_000)
 TINY = Workload(600, 3, 3)
 LATENT = Workload(100_000, 20, 5)
+DOCUMENTS = (Workload(20_000, 4_000, 20), Workload(20_000, 50_000, 50))
+# Words of a document.
+LENGTH = 150
 
 
 def make_rows(workload, dtype=np.float64, seed=0):
@@ -106,6 +110,25 @@ def make_answers(workload, seed=0):
     classes = rng.uniform(0.1, 0.9, (n_components, d))
     X = (rng.random((n, d)) < classes[rng.integers(n_components, size=n)]).astype(np.float64)
     return X, rng.uniform(0.3, 0.7, (n_components, d))
+
+
+def make_documents(workload, seed=0):
+    """Counts of words by Zipf's law, and term probabilities that leave rows in doubt.
+
+    Returns
+    -------
+    X : CSR array of shape (n, d)
+    shares : ndarray of shape (n_components, d)
+    """
+    n, d, n_components = workload
+    rng = np.random.default_rng(seed)
+    usual = 1.0 / np.arange(1.0, d + 1.0)
+    usual = rng.permutation(usual / usual.sum())
+    words = rng.choice(d, size=n * LENGTH, p=usual)
+    X = csr_array((np.ones(n * LENGTH), words, np.arange(0, n * LENGTH + 1, LENGTH)), shape=(n, d))
+    X.sum_duplicates()
+    shares = usual * np.exp(0.05 * rng.normal(size=(n_components, d)))
+    return X, shares / shares.sum(axis=1, keepdims=True)
 
 
 def make_start(X, n_components, seed=0):

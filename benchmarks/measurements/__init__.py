@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from benchmarks import workloads as w
+from benchmarks.measurements.counts import counts
 from benchmarks.measurements.hard import hard, kmeans
 from benchmarks.measurements.imports import imports
 from benchmarks.measurements.many import many
@@ -80,6 +81,8 @@ def _table():
     for workload in (w.EM[3], w.EM[4]):
         yield Measurement(f"others/full/{workload.name}", mixture, (workload, "full"), OTHERS)
     yield Measurement(f"latent/binary/{w.LATENT.name}", classes, (w.LATENT,), ("skem", "StepMix"))
+    for workload in w.DOCUMENTS:
+        yield Measurement(f"counts/sparse/{workload.name}", counts, (workload,), ("skem",))
     yield Measurement(f"tiny/full/{w.TINY.name}", mixture, (w.TINY, "full"), USUAL)
 
 
