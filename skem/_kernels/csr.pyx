@@ -91,7 +91,7 @@ cdef class PreparedCSR(Prepared):
         cdef double work
         cdef double[::1] total
         cdef const double[:, ::1] own
-        self.keep, self.means = [], []
+        self.keep, self.means, self.dofs = [], [], []
         self._read(X)
         job.tiles = tiles
         job.n, self.d = X.shape
@@ -125,6 +125,7 @@ cdef class PreparedCSR(Prepared):
             job.collectors[0].kind, job.collectors[0].sums, job.collectors[0].sums_k = LINEAR, job.sums_size, self.d
             job.sums_size += job.K * <size_t> self.d
             self.means.append(None)
+            self.dofs.append(None)
         self.sums = total = np.empty(job.sums_size)
         job.total = &total[0]
         self.set_rows(log_weights, sample_weight, log_prior, codes, labels_in, uniforms, uniform_start, labels, lse,
