@@ -74,11 +74,20 @@ def test_csr_equals_dense(estimator, family, d):
     dense = clone(ours).fit(X, sample_weight=weight)
     S = sparse.csr_array(X)
     fitted = ours.fit(S, sample_weight=weight)
+    # a search may number the same clusters in another order, where rounding chooses which split comes first
+    order, other = (np.argsort(mixture.weights_, kind="stable") for mixture in (fitted, dense))
+    np.testing.assert_array_equal(np.argsort(order)[fitted.labels_], np.argsort(other)[dense.labels_])
     expected = attributes(dense)
     for name, value in attributes(fitted).items():
+        if name == "labels_":
+            continue
+        if np.ndim(value) and len(value) == len(order) and name != "lower_bounds_":
+            value, expected[name] = value[order], expected[name][other]
         np.testing.assert_allclose(value, expected[name], rtol=1e-10, atol=1e-10, err_msg=name)
-    for method in ("predict", "predict_proba", "predict_log_proba", "score_samples", "transform"):
+    for method in ("predict_proba", "predict_log_proba", "score_samples", "transform"):
         of_csr, of_dense = getattr(fitted, method)(S), getattr(dense, method)(X)
+        if of_csr.ndim == 2:
+            of_csr, of_dense = of_csr[:, order], of_dense[:, other]
         np.testing.assert_allclose(of_csr, of_dense, rtol=1e-10, atol=1e-9, err_msg=method)
     assert fitted.icl(S) == pytest.approx(dense.icl(X), rel=1e-10)
 

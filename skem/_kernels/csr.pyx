@@ -123,6 +123,7 @@ cdef class PreparedCSR(Prepared):
         if collect:
             job.n_collectors = 1
             job.collectors[0].kind, job.collectors[0].sums, job.collectors[0].sums_k = LINEAR, job.sums_size, self.d
+            job.collectors[0].scorer = -1              # of no scorer with degrees of freedom
             job.sums_size += job.K * <size_t> self.d
             self.means.append(None)
             self.dofs.append(None)
