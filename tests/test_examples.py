@@ -49,6 +49,13 @@ KEY_LINES = {
         r"^expected share of wrong labels: 0\.032$",
         r"^after yes by A and no by B, E says yes with probability 0\.\d\d$",
     ],
+    "documents": [
+        r"^300 articles, 1544 terms, 17688 counts that are not zero$",
+        r"^Bayesian k-means: 35 topics$",
+        r"^  29  palestinian, israeli, arafat, ",
+        r"^EM: \d+% of the articles belong to one topic",
+        r"^log evidence: -764\d\d of the topics found, -77\d\d\d of k-means$",
+    ],
     "mixed_columns": [
         r"^guessed counts: Poisson of \['news'\]$",
         r"^ 1 +-13\.54\d\d +-13\.54\d\d$",
@@ -68,7 +75,7 @@ KEY_LINES = {
 }
 
 # Packages of the extra "examples" that an example reads its data from.
-NEEDS = {"mixed_columns": "statsmodels"}
+NEEDS = {"documents": "gensim", "mixed_columns": "statsmodels"}
 
 
 @pytest.fixture

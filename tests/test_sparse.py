@@ -139,7 +139,7 @@ def shuffled_entries(S):
         lambda S: sparse.csr_array((S.data, S.indices.astype(np.int64), S.indptr.astype(np.int64)), shape=S.shape),
         lambda S: S.astype(np.int64), lambda S: S.astype(np.float32),
     ],
-    ids=["csr_matrix", "csc", "coo", "disorder", "int64", "integers", "float32"],
+    ids=["csr_matrix", "csc", "COO", "disorder", "int64", "integers", "float32"],
 )  # fmt: skip
 def test_formats_are_one(form):
     S = sparse.csr_array(documents())

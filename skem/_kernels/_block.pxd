@@ -268,7 +268,7 @@ cdef inline void collect_rows(Job *job, Buffers *buf, Collector *c, Py_ssize_t r
             members[count] = n
             count += (r[n] > least[0]) | (r[B + n] > least[1]) | (r[2 * B + n] > least[2]) | (r[3 * B + n] > least[3])
         job.tiles.member_sums(x + c.column * size, job.is_float, stride, c.d, members, count, r, B,
-                           buf.table + c.table + k * c.table_k, c.width)
+                              buf.table + c.table + k * c.table_k, c.width)
 
 
 cdef inline void collect(Job *job, Buffers *buf, Collector *c, Py_ssize_t row, int rows) noexcept nogil:

@@ -36,7 +36,7 @@ cdef extern from "dispatch.h" nogil:
         void (*best_score)(const double *S, int K, int B, double *best, double *index) noexcept nogil
         void (*linear_sums)(const double *F, int M, const double *R, int K, double *table, int B) noexcept nogil
         void (*member_sums)(const void *x, int is_float, Py_ssize_t row_stride, int d, const int *members, int count,
-                         const double *R, int B, double *table, int D) noexcept nogil
+                            const double *R, int B, double *table, int D) noexcept nogil
         void (*full_sums)(const double *X, int d, const double *m, const double *r,
                           double *first, double *second, int B) noexcept nogil
         void (*diag_sums)(const double *X, int D, const double *m, const double *r,
