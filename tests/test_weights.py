@@ -178,7 +178,10 @@ def test_summary_and_subsample_of_large_data_count_repeated_rows_once():
             summarize(X, weight.astype(float), "affine"), summarize(X[index], None, "affine"),
             strict=True,
         ):  # fmt: skip
-            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+            # blocks of columns are summarized apart in products alone
+            assert (one is None) == (other is None)
+            if one is not None:
+                np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
 def test_wide_data_have_a_smaller_subsample():

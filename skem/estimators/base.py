@@ -49,6 +49,8 @@ from skem.weights import LOG_ZERO
 
 # From so many rows for each distinct one, soft runs work on distinct rows with their weights.
 JOINED = 4
+# Finding them takes some 64 bytes a row for a moment, more than all else that a fit needs where rows are many.
+MOST_JOINED = 1 << 17
 
 # Domains of families without negative numbers.
 POSITIVE = ("counts", "numbers from 0 up", "positive numbers", "numbers between 0 and 1")
@@ -294,8 +296,8 @@ class BaseMixture(
 
     def _joined(self, source, algorithm):
         """Rows that runs work on: equal ones joined, where that spares most of the work and no row is of its own."""
-        n_distinct = source.family.summary_.n_distinct
-        if algorithm.assign != "soft" or type(source) is not Source or JOINED * n_distinct > len(source):
+        few = JOINED * source.family.summary_.n_distinct <= len(source) <= MOST_JOINED
+        if algorithm.assign != "soft" or type(source) is not Source or not few:
             return source
         return DistinctSource.of(source)[0]
 

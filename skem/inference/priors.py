@@ -40,9 +40,9 @@ def likeliest_prior(model, stats):
 class ChosenPrior(Algorithm):
     """A cell whose objective is an evidence or a bound of it, and that chooses the prior by it, too.
 
-    From an optimum it goes on under the likeliest prior, until that is the one it has: the objective never falls, as
-    it is the largest over priors of what it is for one (type II maximum likelihood; Good 1965, The Estimation of
-    Probabilities).
+    It begins under the likeliest prior of its start, and goes on from each optimum under that one's, until it has it:
+    the objective never falls, as it is the largest over priors of what it is for one (type II maximum likelihood; Good
+    1965, The Estimation of Probabilities).
 
     Parameters
     ----------
@@ -66,14 +66,16 @@ class ChosenPrior(Algorithm):
 
     def run(self, model, source, state, monitor=None, labels=None, n_iter=0):
         """Iterate from `state` to an optimum, and on under other priors; see `Algorithm.run`."""
-        fit = self.inner.run(model, source, state, monitor, labels, n_iter)
-        while fit.converged and fit.n_iter < self.max_iter:
-            likelier = likeliest_prior(model, fit.state.stats)
-            if likelier is model:
+        fit = None
+        while fit is None or (fit.converged and fit.n_iter < self.max_iter):
+            likelier = likeliest_prior(model, state.stats)
+            if likelier is not model:
+                model, source = likelier, source.seen_by(likelier.family)
+                state = UPDATES[self.update](model, state.stats, state.n_k)
+            elif fit is not None:
                 break
-            model, source = likelier, source.seen_by(likelier.family)
-            state = UPDATES[self.update](model, fit.state.stats, fit.state.n_k)
-            labels = fit.labels if self.assign == "hard" else None
-            more = self.inner.run(model, source, state, monitor, labels, fit.n_iter + 1)
-            fit = more._replace(objectives=fit.objectives + more.objectives, model=model)
+            more = self.inner.run(model, source, state, monitor, labels, n_iter)
+            before = [] if fit is None else fit.objectives
+            fit = more._replace(objectives=before + more.objectives, model=model)
+            state, labels, n_iter = fit.state, fit.labels if self.assign == "hard" else None, fit.n_iter + 1
         return fit
