@@ -76,10 +76,13 @@ def takes(estimator, family):
 def modes():
     """(id, instance) of every public estimator in its main modes."""
     yield from ((cls.__name__, make(cls)) for cls in CLASSES)
-    for cls in (skem.EMMixture, skem.BayesianKMeans):
-        for name, family in public_families():
-            if family.domain in CHECKED_DOMAINS and takes(make(cls), family):
-                yield f"{cls.__name__}-{name}", make(cls, family=family)
+    for name, family in public_families():
+        if family.domain in CHECKED_DOMAINS:
+            yield f"EMMixture-{name}", make(skem.EMMixture, family=family)
+    for name in families.__all__:
+        family = None if name == "Family" else getattr(families, name)()
+        if family is not None and family.domain in CHECKED_DOMAINS and takes(make(skem.BayesianKMeans), family):
+            yield f"BayesianKMeans-{name}", make(skem.BayesianKMeans, family=family)
     for cls in CLASSES:
         own = inspect.signature(cls).parameters
         for name, value in {"weight_prior": "dirichlet_process", "update": "mle", "covariance_type": "tied"}.items():
