@@ -83,6 +83,7 @@ OF_MEASUREMENTS = {
     "check_estimator_sparse_array",
     "check_estimator_sparse_matrix",
     "check_sample_weight_equivalence_on_dense_data",
+    "check_sample_weight_equivalence_on_sparse_data",
 }
 
 
