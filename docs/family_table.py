@@ -28,18 +28,9 @@ CELLS = {
 VERBS = {"`marginal`": "marginal", "`conditional`": "conditional", "`modes`": "log_terms"}
 
 
-def takes(estimator, family):
-    """Whether the estimator's algorithm has all the verbs that it needs."""
-    try:
-        estimator._algorithm().require(family)
-    except TypeError:
-        return False
-    return True
-
-
 def abilities(family):
     """One bool a column of the table."""
-    cells = [takes(estimator, family) for estimator in CELLS.values()]
+    cells = [estimator._algorithm().takes(family) for estimator in CELLS.values()]
     return *cells, *(family.has(verb) for verb in VERBS.values()), getattr(family, "sparse", False)
 
 

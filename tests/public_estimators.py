@@ -66,11 +66,7 @@ def public_families():
 
 def takes(estimator, family):
     """Whether the estimator's algorithm takes the family."""
-    try:
-        estimator._algorithm().require(family)
-    except TypeError:
-        return False
-    return True
+    return estimator._algorithm().takes(family)
 
 
 def modes():

@@ -180,10 +180,12 @@ class StudentT(Gaussian):
 
     # -- parameter side --------------------------------------------------------------------------
 
-    def _tailed(self, mean, factor, log_det, dof):
+    def _tailed(self, mean, factor, log_det, dof, shared=None):
+        """Theta of these, factors being shared as the structure has them unless the caller knows better."""
         log_det = log_det if np.ndim(log_det) else np.full(len(mean), log_det)
         arrays = {"mean": mean, "factor": factor, "offset": log_det + log_tail(dof, mean.shape[1]), "dof": dof}
-        return Parameters(arrays, ("factor",) if self._structure.shared else ())
+        shared = self._structure.shared if shared is None else shared
+        return Parameters(arrays, ("factor",) if shared else ())
 
     def _find_dof(self, stats, expand):
         """Most likely degrees of freedom, and the mean scale by which all scales are to be divided.
@@ -320,15 +322,11 @@ class StudentT(Gaussian):
     def of_columns(self, columns):
         return type(self)("full" if self._structure.shared else self.covariance_type)
 
-    def _of_columns(self, mean, factor, log_det, dof):
-        arrays = {"mean": mean, "factor": factor, "offset": log_det + log_tail(dof, mean.shape[1]), "dof": dof}
-        return Parameters(arrays)
-
     def marginal(self, theta, columns, rest):
         structure, factor = self._apart(theta)
         factor = marginal_factor(structure, factor, columns, rest)
         mean = np.take(theta.mean, columns, axis=1)
-        return self._of_columns(mean, factor, structure.log_det(factor, len(columns)), theta.dof)
+        return self._tailed(mean, factor, structure.log_det(factor, len(columns)), theta.dof, shared=False)
 
     def conditional(self, theta, given, rest, values):
         structure, factor = self._apart(theta)
@@ -339,7 +337,7 @@ class StudentT(Gaussian):
         dof = np.where(finite, theta.dof, 1.0)
         own = structure.scale_factor(own, np.where(finite, np.sqrt((dof + len(given)) / (dof + distance)), 1.0))
         mean = np.take(theta.mean, rest, axis=1) + shift
-        return self._of_columns(mean, own, structure.log_det(own, len(rest)), theta.dof + len(given))
+        return self._tailed(mean, own, structure.log_det(own, len(rest)), theta.dof + len(given), shared=False)
 
     def n_parameters(self, n_features, n_components):
         own = {"free": n_components, "common": 1}.get(self.degrees_of_freedom, 0)

@@ -233,10 +233,14 @@ class Algorithm:
         """Most calls of a run's monitor, or None where nobody knows."""
         return self.max_iter + 1
 
+    def takes(self, family):
+        """Whether the family has all verbs that this cell needs."""
+        return all(family.has(verb) for verb in REQUIRED[self.update])
+
     def require(self, family):
         """Raise TypeError in one sentence where the family lacks a verb that this cell needs."""
-        missing = [verb for verb in REQUIRED[self.update] if not family.has(verb)]
-        if missing:
+        if not self.takes(family):
+            missing = [verb for verb in REQUIRED[self.update] if not family.has(verb)]
             # of a family made of several, the one that is to blame
             lacking = [member for member in family.members() if not all(member.has(verb) for verb in missing)]
             raise TypeError(
@@ -332,11 +336,11 @@ class Algorithm:
 
     def _leaps(self, model, source, convergence, compiled):
         """What extrapolates a run, or None."""
-        # the score of an inexact pass is no function of the parameters alone, which an extrapolation must be judged by
         # steps towards a best theta crawl, so that their family is extrapolated in any case
         crawls = not model.family.closed_form
         method = self.accelerate or ("anderson" if crawls else None)
         able = self.assign == "soft" or (self.assign == "hard" and crawls)
+        # the score of an inexact pass is no function of the parameters alone, which an extrapolation must be judged by
         if method is None or not able or not source.exact:
             return None
         work = len(source) * model.n_components * source.X.shape[1] if compiled else None

@@ -66,16 +66,20 @@ class ChosenPrior(Algorithm):
 
     def run(self, model, source, state, monitor=None, labels=None, n_iter=0):
         """Iterate from `state` to an optimum, and on under other priors; see `Algorithm.run`."""
-        fit = None
-        while fit is None or (fit.converged and fit.n_iter < self.max_iter):
-            likelier = likeliest_prior(model, state.stats)
-            if likelier is not model:
-                model, source = likelier, source.seen_by(likelier.family)
-                state = UPDATES[self.update](model, state.stats, state.n_k)
-            elif fit is not None:
+        model, source, state = self._choose(model, source, state)
+        fit = self.inner.run(model, source, state, monitor, labels, n_iter)._replace(model=model)
+        while fit.converged and fit.n_iter < self.max_iter:
+            model, source, state = self._choose(model, source, fit.state)
+            if model is fit.model:
                 break
-            more = self.inner.run(model, source, state, monitor, labels, n_iter)
-            before = [] if fit is None else fit.objectives
-            fit = more._replace(objectives=before + more.objectives, model=model)
-            state, labels, n_iter = fit.state, fit.labels if self.assign == "hard" else None, fit.n_iter + 1
+            labels = fit.labels if self.assign == "hard" else None
+            more = self.inner.run(model, source, state, monitor, labels, fit.n_iter + 1)
+            fit = more._replace(objectives=fit.objectives + more.objectives, model=model)
         return fit
+
+    def _choose(self, model, source, state):
+        """Model, source and state under the likeliest prior of a state's statistics; the same where it has that."""
+        likelier = likeliest_prior(model, state.stats)
+        if likelier is model:
+            return model, source, state
+        return likelier, source.seen_by(likelier.family), UPDATES[self.update](likelier, state.stats, state.n_k)

@@ -108,15 +108,7 @@ def default_families(estimator, n_features):
     if "family" not in estimator.get_params(deep=False):
         return [None]
     family = Gaussian() if estimator.family is None else estimator.family
-    return [structure for structure in family.structures(n_features) if _is_able(estimator, structure)]
-
-
-def _is_able(estimator, family):
-    try:
-        estimator._algorithm().require(family)
-    except TypeError:
-        return False
-    return True
+    return [structure for structure in family.structures(n_features) if estimator._algorithm().takes(structure)]
 
 
 def label_families(families):

@@ -297,21 +297,20 @@ class MixtureSelection(
             folds = make_folds(self.cv, numeric, y, weight, np.random.default_rng(seed))
             fold_weights = np.array([len(test) if weight is None else weight[test].sum() for _, test in folds])
         with remembering(X.shape[0]):
-            done = Parallel(n_jobs=self.n_jobs)(
-                delayed(fit_chain)(chain, self.criterion, X, weight, fold, self.verbose)
-                for chain in chains
-                for fold in folds
-            )
+            done = self._fit_chains(chains, folds, X, weight)
         fitted = [done[i : i + len(folds)] for i in range(0, len(done), len(folds))]
         if families is None and self.criterion != "held_out":
             more = self._heavier(estimators, [own[0] for own in fitted], n_components, X, weight, seed)
             chains = chains + more
-            fitted += [[own] for own in self._fit_chains(more, X, weight)]
+            fitted += [[own] for own in self._fit_chains(more, folds, X, weight)]
         self._publish(X, weight, chains, fitted, make_table(chains, fitted, fold_weights))
 
-    def _fit_chains(self, chains, X, weight):
+    def _fit_chains(self, chains, folds, X, weight):
+        """Fits of every chain to every fold, the folds of a chain one after the other."""
         return Parallel(n_jobs=self.n_jobs)(
-            delayed(fit_chain)(chain, self.criterion, X, weight, None, self.verbose) for chain in chains
+            delayed(fit_chain)(chain, self.criterion, X, weight, fold, self.verbose)
+            for chain in chains
+            for fold in folds
         )
 
     def _heavier(self, estimators, fitted, n_components, X, weight, seed):

@@ -55,11 +55,7 @@ def heavier_families(estimator, n_features):
     if "family" not in estimator.get_params(deep=False) or estimator.family is not None:
         return []
     families = StudentT(degrees_of_freedom="common").structures(n_features)
-    try:
-        estimator._algorithm().require(families[0])
-    except TypeError:
-        return []
-    return families
+    return families if estimator._algorithm().takes(families[0]) else []
 
 
 def best_gaussian(fitted):
