@@ -448,3 +448,11 @@ def test_groups_are_merged_by_the_likelihood_of_all_blocks():
         plain = Gaussian(structure).bind(summarize(X, None, Gaussian(structure).equivariance))
         stats = Source(X, None, plain).assign_given(12, codes=codes).stats
         np.testing.assert_array_equal(merge_groups(plain, stats, 3), plain.agglomerate(stats, 3))
+
+
+def test_columns_of_a_block_are_drawn_where_they_belong():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3)) + np.array([100.0, 0.0, -100.0])
+    blocks = [("outer", Gaussian("diag"), [2, 0]), ("middle", Gaussian("diag"), [1])]
+    drawn = EMMixture(1, family=Product(blocks)).fit(X).sample(400, random_state=0)[0]
+    np.testing.assert_allclose(drawn.mean(axis=0), X.mean(axis=0), atol=0.3)

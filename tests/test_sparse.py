@@ -267,3 +267,12 @@ def test_rows_are_never_made_dense():
     assert len(np.unique(mixture.labels_[: n // 2])) == 1
     # dense rows would take 640 MB; the starts of a race hold some tables of (n_components, n_features) each
     assert peak < 200e6
+
+
+def test_a_sketch_keeps_lengths():
+    """Columns of counts, all of one sign, would add up without the sketch's own signs."""
+    X = np.random.default_rng(0).poisson(0.3, size=(40, 8 * SKETCH_COLUMNS)).astype(float)
+    ratio = (sketch(X) ** 2).sum(axis=1) / (X**2).sum(axis=1)
+    # the standard deviation of a ratio is about sqrt(2 / SKETCH_COLUMNS) = 0.09
+    assert (np.abs(ratio - 1.0) < 0.4).all()
+    assert ratio.mean() == pytest.approx(1.0, abs=0.1)
