@@ -29,6 +29,14 @@ def row_hash(X, low=None, inv_span=None):
     return seeding.row_hash(X, low, inv_span)
 
 
+def squared_norms(X):
+    """Sum of squares of each row, in float64."""
+    if is_sparse(X):
+        rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+        return np.bincount(rows, np.square(X.data, dtype=np.float64), minlength=X.shape[0])
+    return np.einsum("ij,ij->i", X, X, dtype=np.float64)
+
+
 def column_range(X, weights):
     """Least and largest value of each column over the rows that have weight."""
     if is_sparse(X):

@@ -4,8 +4,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from public_estimators import takes
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.preprocessing import normalize
 
 from skem import (
     BayesianKMeans,
@@ -19,7 +21,7 @@ from skem import (
 from skem._kernels.csr import PreparedCSR
 from skem._kernels.parts import Linear
 from skem._kernels.passes import run_pass
-from skem.families import Bernoulli, Gaussian, Multinomial, Poisson
+from skem.families import Bernoulli, Gaussian, Multinomial, Poisson, VonMisesFisher
 from skem.rows import SKETCH_COLUMNS, row_hash, sketch
 from skem.summary import SUBSAMPLE, canonical_rows, subsample, summarize
 
@@ -33,7 +35,10 @@ def documents(n=240, d=30, n_groups=3, length=20, seed=0):
     return np.stack([rng.multinomial(rng.poisson(length), shares[i % n_groups]) for i in range(n)]).astype(float)
 
 
-FAMILIES = {"multinomial": Multinomial(), "bernoulli": Bernoulli(), "poisson": Poisson()}
+FAMILIES = {
+    "multinomial": Multinomial(), "bernoulli": Bernoulli(), "poisson": Poisson(),
+    "directions": VonMisesFisher(), "directions of one spread": VonMisesFisher("common"),
+}  # fmt: skip
 ESTIMATORS = {
     "em": EMMixture(3),
     "moves": EMMixture(3, split_merge=True),
@@ -48,6 +53,10 @@ ESTIMATORS = {
 
 
 def rows_of(name, d=30):
+    if name.startswith("directions"):
+        # as of TfidfVectorizer: shares of terms, the frequent ones weighing less
+        X = documents(d=d)
+        return normalize(X * np.log(1.0 + len(X) / (1.0 + np.count_nonzero(X, axis=0))))
     if name != "bernoulli":
         return documents(d=d)
     rng = np.random.default_rng(0)
@@ -62,8 +71,14 @@ def attributes(fitted):
     return {name: value for name, value in public.items() if isinstance(value, int | float | np.ndarray)}
 
 
-CELLS = [(estimator, family, 30) for estimator in ESTIMATORS for family in FAMILIES]
-WIDE = [(estimator, family, SKETCH_COLUMNS + 44) for estimator in ("em", "auto") for family in FAMILIES]
+def cells(estimators, d):
+    """Estimators with each family that they take."""
+    pairs = [(estimator, family) for estimator in estimators for family in FAMILIES]
+    return [(estimator, family, d) for estimator, family in pairs if takes(ESTIMATORS[estimator], FAMILIES[family])]
+
+
+CELLS = cells(ESTIMATORS, 30)
+WIDE = cells(("em", "auto", "icm"), SKETCH_COLUMNS + 44)
 
 
 @pytest.mark.parametrize(("estimator", "family", "d"), CELLS + WIDE)
@@ -92,21 +107,37 @@ def test_csr_equals_dense(estimator, family, d):
     assert fitted.icl(S) == pytest.approx(dense.icl(X), rel=1e-10)
 
 
-def test_selection_and_streams_take_csr():
-    X = documents()
+@pytest.mark.parametrize("family", ["multinomial", "directions"])
+def test_selection_takes_csr(family):
+    X = rows_of(family)
     S = sparse.csr_array(X)
-    chosen = [
-        MixtureSelection(EMMixture(family=Multinomial()), n_components=(1, 2, 3), random_state=0).fit(rows)
-        for rows in (X, S)
-    ]
+    estimator = EMMixture(family=FAMILIES[family], init="k-means")
+    options = {"n_components": (2, 3) if family == "directions" else (1, 2, 3), "families": [FAMILIES[family]]}
+    chosen = [MixtureSelection(estimator, random_state=0, **options).fit(rows) for rows in (X, S)]
     np.testing.assert_allclose(chosen[0].results_["score"], chosen[1].results_["score"], rtol=1e-10)
     left_out = [clone(chosen[0]).set_params(criterion="held_out", cv=3).fit(rows) for rows in (X, S)]
     np.testing.assert_allclose(left_out[0].results_["score"], left_out[1].results_["score"], rtol=1e-10)
+
+
+def test_streams_take_csr():
+    X = documents()
+    S = sparse.csr_array(X)
     streams = [VariationalMixture(3, family=Multinomial(), random_state=0) for _ in range(2)]
     for mixture, rows in zip(streams, (X, S), strict=True):
         for batch in range(3):
             mixture.partial_fit(rows[80 * batch : 80 * batch + 80])
     np.testing.assert_allclose(streams[0].probabilities_, streams[1].probabilities_, rtol=1e-10)
+
+
+@pytest.mark.parametrize("form", [np.float32, np.float64])
+def test_directions_of_another_norm_are_named(form):
+    X = rows_of("directions").astype(form)
+    X[7] *= 1.01
+    with pytest.raises(ValueError, match=r"row 7 of X has norm 1\.01"):
+        EMMixture(2, family=VonMisesFisher()).fit(sparse.csr_array(X))
+    X[7] = 0.0
+    with pytest.raises(ValueError, match=r"row 7 of X has norm 0: .*rows of zeros"):
+        EMMixture(2, family=VonMisesFisher()).fit(sparse.csr_array(X))
 
 
 def test_given_starts():
@@ -249,14 +280,17 @@ def test_pass_equals_that_over_dense_rows(assign, d, K):
             assert prepared.once()[0] == own[0]
 
 
-def test_rows_are_never_made_dense():
+@pytest.mark.parametrize(("family", "init"), [(Multinomial(), "portfolio"), (VonMisesFisher("common"), "k-means")])
+def test_rows_are_never_made_dense(family, init):
     n, d, length = 2000, 40_000, 100
     rng = np.random.default_rng(0)
     # two vocabularies, their first words the most frequent
     words = [d // 2 * (rng.random(n // 2 * length) ** 3 + half) for half in (0, 1)]
     columns = np.concatenate(words).astype(np.int32)
     S = sparse.csr_array((np.ones(n * length), columns, np.arange(0, n * length + 1, length)), shape=(n, d))
-    mixture = EMMixture(2, family=Multinomial(), random_state=0, max_iter=5)
+    S.sum_duplicates()
+    S = normalize(S) if isinstance(family, VonMisesFisher) else S
+    mixture = EMMixture(2, family=family, init=init, random_state=0, max_iter=5)
     tracemalloc.start()
     try:
         mixture.fit(S)

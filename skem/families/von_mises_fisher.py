@@ -10,6 +10,7 @@ from skem.families.base import Family, Parameters, SuffStats
 from skem.families.counts import BLOCK
 from skem.families.merging import merge_groups
 from skem.families.sphere import concentration_of, log_mean_exp, log_partition, resultant_length, sample_directions
+from skem.rows import squared_norms
 
 # The largest concentration: standard deviations of a fiftieth of a degree. Rows that are all equal would have no end.
 MOST_CONCENTRATED = 1e7
@@ -56,6 +57,7 @@ class VonMisesFisher(Family):
 
     feature_map = "x"
     domain = "unit vectors"
+    sparse = True
     location = "means"
 
     _parameter_constraints = {
@@ -76,8 +78,7 @@ class VonMisesFisher(Family):
 
     def validate(self, X):
         for start in range(0, X.shape[0], BLOCK):
-            block = X[start : start + BLOCK]
-            norm = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
+            norm = np.sqrt(squared_norms(X[start : start + BLOCK]))
             bad = np.flatnonzero(~(np.abs(norm - 1.0) <= NORM_SLACK))
             if bad.size:
                 raise ValueError(
@@ -98,11 +99,11 @@ class VonMisesFisher(Family):
 
         Parameters
         ----------
-        X : ndarray of shape (n, d)
+        X : ndarray or CSR matrix of shape (n, d)
 
         Returns
         -------
-        X : ndarray of shape (n, d)
+        X : ndarray or CSR matrix of shape (n, d)
         """
         return X
 
