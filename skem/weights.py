@@ -6,6 +6,8 @@ from scipy.special import betaln, digamma, gammaln, logsumexp, xlogy
 from skem._kernels.ascent import LOG_ZERO, log_share
 from skem.suffstats import SuffStats
 
+# A concentration that is none: what the counts of rows do not notice, and whose logarithm is still a number.
+NO_CONCENTRATION = 1e-100
 # Nats that a cluster beyond an upper bound costs: more than any data give for it.
 SURPLUS_COST = 1e12
 
@@ -91,6 +93,13 @@ class DirichletWeights:
     def log_likelihood(self, log_weights, n_k):
         """Sum of n_k log weight."""
         return float((n_k * log_weights).sum())
+
+    def opening(self, prior):
+        """What a component's first row adds to log p(z) beyond the Dirichlet's share of it, or None for nothing."""
+
+    def held(self, prior):
+        """Whether a prior counts rows of each component: ndarray of shape (n_components,)."""
+        return np.zeros(prior.n_components, dtype=bool)
 
 
 class StickBreakingWeights:
@@ -184,8 +193,16 @@ class DirichletPartitions:
     def __init__(self, concentration=1.0):
         self.concentration = float(concentration)
 
+    @property
+    def size_concentration(self):
+        """Concentration of the Dirichlet whose log G(n_k + a) - log G(a) are `log_sizes`, but for `size_offset`."""
+        return self.concentration
+
+    #: what `log_sizes` adds to these, for each cluster
+    size_offset = 0.0
+
     def weights(self, n_components):
-        """Weights whose labels, at a number of components that stays, are the partition's."""
+        """Weights of labels at a number of components that stays."""
         return DirichletWeights(self.concentration)
 
     def log_sizes(self, n_k):
@@ -233,8 +250,12 @@ class ProcessPartitions(DirichletPartitions):
         a > 0.
     """
 
+    #: sizes count from nothing
+    size_concentration = NO_CONCENTRATION
+    size_offset = float(gammaln(NO_CONCENTRATION))
+
     def weights(self, n_components):
-        """Dirichlet(a / K) weights, which tend to the process: labels move by them, and the formula judges."""
+        """Dirichlet(a / K) weights, which tend to the process."""
         return DirichletWeights(self.concentration / n_components)
 
     def log_sizes(self, n_k):
@@ -271,6 +292,72 @@ class FiniteMixturePartitions(DirichletPartitions):
         return float(logsumexp(terms - 1.0 - gammaln(k)))
 
 
+class PartitionWeights:
+    """Weights of a partition's clusters: labels count as the partition they make, whatever the clusters are called.
+
+    The log evidence of a posterior is log p(partition) exactly, a cluster without rows being none, and the expected
+    log weights are the slopes of `log_sizes`, which is convex: a batch update by them gains at least what it promises.
+
+    Parameters
+    ----------
+    partitions : DirichletPartitions
+    total : float
+        Weight of all rows.
+    n_outside : int, default=0
+        Clusters that there are besides.
+    """
+
+    exchangeable = True
+
+    def __init__(self, partitions, total, n_outside=0):
+        self.partitions = partitions
+        self.total = total
+        self.n_outside = n_outside
+
+    def prior(self, n_components):
+        """Prior of `n_components` clusters without rows."""
+        alpha = np.full(n_components, self.partitions.size_concentration)
+        return SuffStats({"alpha": alpha, "mass": np.zeros(n_components)})
+
+    def statistics(self, n_k):
+        """Clusters' masses as statistics that a prior can be merged with."""
+        return SuffStats({"alpha": n_k, "mass": n_k})
+
+    def expect(self, posterior):
+        """Slopes of `log_sizes`, scaled like log weights; a cluster without rows gets none by a batch."""
+        mass, alpha = posterior.mass, posterior.alpha
+        held = mass > 0
+        return np.where(held, digamma(np.where(held, alpha, 1.0)), LOG_ZERO) - digamma(alpha.sum())
+
+    def mean(self, posterior):
+        """Posterior mean of the weights, given that there are no further clusters."""
+        return _share(posterior.alpha)
+
+    def log_normalizer(self, posterior):
+        """Log p(partition) of the clusters that have rows; 0 where none has."""
+        mass = posterior.mass[posterior.mass > 0]
+        return float(self.partitions.log_sizes(mass).sum()) + self._log_count(len(mass))
+
+    def _log_count(self, n_clusters):
+        n_clusters += self.n_outside
+        return self.partitions.log_count(n_clusters, self.total) if n_clusters else 0.0
+
+    def opening(self, prior):
+        """What a cluster's first row adds to log p(partition) beyond the Dirichlet's share of it.
+
+        Returns
+        -------
+        opening : ndarray of shape (n_components,)
+            By the number of the other components that have rows.
+        """
+        counts = np.array([self._log_count(n_clusters) for n_clusters in range(prior.n_components + 1)])
+        return np.diff(counts) + self.partitions.size_offset
+
+    def held(self, prior):
+        """Whether a prior counts rows of each component: ndarray of shape (n_components,)."""
+        return prior.mass > 0
+
+
 PARTITION_PRIORS = {
     "dirichlet": DirichletPartitions,
     "dirichlet_process": ProcessPartitions,
@@ -286,6 +373,7 @@ __all__ = [
     "DirichletPartitions",
     "DirichletWeights",
     "FiniteMixturePartitions",
+    "PartitionWeights",
     "ProcessPartitions",
     "StickBreakingWeights",
     "safe_log",

@@ -16,6 +16,7 @@ from skem import BayesianKMeans
 from skem.engine import DistinctSource, Source
 from skem.families import Gaussian, Poisson
 from skem.inference.base import Model
+from skem.inference.hard import settle
 from skem.inference.moves import Doubts
 from skem.inference.partition import Evidence, Merges
 from skem.inference.search import Search
@@ -73,6 +74,33 @@ def test_every_step_is_exact_and_goes_up(family, prior):
         assert now.objective == pytest.approx(objective(evidence, source, now.labels), rel=1e-13, abs=1e-8)
         assert (now.n_k > 0).all()
         np.testing.assert_allclose(now.n_k, np.bincount(now.labels, source.weight))
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["rows", "weights"])
+@each_family
+@each_prior
+def test_sweeps_are_exact_and_end_where_no_row_can_gain(family, prior, weighted):
+    """Where rows open and close clusters, too: by the predictive of the partition's own prior."""
+    X, n_clusters = rows(family, n=24), 6
+    weight = np.random.default_rng(1).uniform(0.5, 2.0, size=len(X)) if weighted else None
+    evidence, source = problem(family, X, weight, prior)
+    labels = np.arange(len(source), dtype=np.int32) % (n_clusters - 3)
+    labels[:2] = n_clusters - 3, n_clusters - 2
+    model = evidence.at(n_clusters)
+    now = evidence.partition(source, labels, n_clusters)
+    while True:
+        after, value = settle(model, source, labels, 1, refill=True)
+        best = evidence.partition(source, after, n_clusters)
+        assert best.objective == pytest.approx(value + evidence.model.log_base, rel=1e-13, abs=1e-8)
+        assert best.objective >= now.objective - 1e-9
+        if np.array_equal(after, labels):
+            break
+        labels, now = after, best
+    for row in range(len(source)) if evidence.model.family.collapsed_kind is not None else ():
+        for k in range(n_clusters):
+            moved = labels.copy()
+            moved[row] = k
+            assert evidence.partition(source, moved, n_clusters).objective <= best.objective + 1e-8
 
 
 @each_family

@@ -27,4 +27,5 @@ class Moves:
         refill: bool = True,
         n_rows: NDArray[np.intp] | None = None,
         lead: NDArray[np.float64] | None = None,
+        opening: NDArray[np.float64] | None = None,
     ) -> tuple[int, float]: ...

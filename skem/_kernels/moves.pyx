@@ -135,19 +135,35 @@ cdef class Moves:
         Py_ssize_t start,            # IN
         Py_ssize_t stop,             # IN
         bint refill,                 # IN
+        const double[::1] opening,   # IN, empty for none
         double[::1] lead,            # OUT, empty for none
         double *gain,                # IN OUT
     ) noexcept nogil:
-        cdef Py_ssize_t at, row, k, old, new, n_moved = 0
+        cdef Py_ssize_t at, row, k, old, new, n_moved = 0, n_others = 0
         cdef double margin, next_best
+        cdef bint counts = opening.shape[0] > 0, alone
         cdef Row entries
+        if counts:
+            for k in range(self.n_components):
+                n_others += self._n_rows[k] > 0
         for at in range(start, stop):
             row = order[at]
             if w[row] == 0:
                 continue
             old = new = labels[row]
             entries = pn.row_of(X, row)
+            alone = counts and self._n_rows[old] == 1
+            if alone and self._n_k[old] != w[row]:
+                # exactly, as where the last row has left
+                self._n_k[old] = w[row]
+                self._forget_terms(old)
             self._score_all(&entries, w[row], old)
+            if counts:
+                n_others -= alone
+                for k in range(self.n_components):
+                    if self._n_rows[k] == 0 or (alone and k == old):
+                        self._score[k] += opening[n_others]
+                n_others += alone
             margin = SAME_SCORE * fmax(1, fabs(self._score[old]))
             for k in range(self.n_components):
                 if self._score[k] > self._score[new] + margin and (refill or self._n_rows[k] > 0):
@@ -163,6 +179,8 @@ cdef class Moves:
             gain[0] += self._score[new] - self._score[old]
             self._give_or_take(old, &entries, w[row], False)
             self._give_or_take(new, &entries, w[row], True)
+            n_others += counts and self._n_rows[new] == 0
+            n_others -= alone
             self._n_rows[old] -= 1
             self._n_rows[new] += 1
             if self._n_rows[old] == 0:
@@ -180,6 +198,7 @@ cdef class Moves:
         bint refill=True,
         Py_ssize_t[::1] n_rows=None,
         double[::1] lead=None,
+        const double[::1] opening=None,
     ):
         """Move each row, in the given order, to where it raises log p(x, z) the most.
 
@@ -199,15 +218,18 @@ cdef class Moves:
             of the prior it seldom wins.
         n_rows : ndarray of shape (K,), intp, default=None
             Number of rows of positive weight that the state holds in each component, changed in
-            place, for sweeps that see the rows in blocks. None means that X is all of them.
+            place, for sweeps that see the rows in blocks, or some of them. None means that X is all of them.
         lead : ndarray of shape (n_samples,), default=None
             By how much each visited row's component is ahead of the next best, written.
+        opening : ndarray of shape (K,), default=None
+            What is added to the score of a component without other rows, where so many others have some: the rest of a
+            partition's prior, in which the number of clusters counts. None means labels, which know no such thing.
 
         Returns
         -------
         n_moved : int
         gain : float
-            Increase of log p(x, z), summed over the moves.
+            Increase of log p(x, z), or of log p(x, partition), summed over the moves.
         """
         cdef Py_ssize_t n = X.shape[0], d = self.n_features, n_visits = order.shape[0], row, at
         cdef Py_ssize_t start = 0, stop, n_moved = 0, step
@@ -224,6 +246,10 @@ cdef class Moves:
             lead = np.empty(0)
         elif lead.shape[0] != n:
             raise ValueError(f"lead must hold a value per row, {n}, got {lead.shape[0]}")
+        if opening is None:
+            opening = np.empty(0)
+        elif opening.shape[0] != self.n_components:
+            raise ValueError(f"opening must hold {self.n_components} values, got {opening.shape[0]}")
         self._n_rows[:] = 0
         for row in range(n):
             if not w[row] >= 0:
@@ -256,7 +282,7 @@ cdef class Moves:
         while start < n_visits:
             stop = min(start + step, n_visits)
             with nogil:
-                n_moved += self._sweep_rows(&matrix, w, labels, order, start, stop, refill, lead, &gain)
+                n_moved += self._sweep_rows(&matrix, w, labels, order, start, stop, refill, opening, lead, &gain)
             PyErr_CheckSignals()
             start = stop
         if n_rows is not None:

@@ -48,7 +48,8 @@ class BayesianKMeans(BaseMixture):
         "dirichlet_process": Ewens' formula; with an integer, Dirichlet(concentration / n_components) in its place.
         "mixture_of_finite_mixtures": a number of components K with K - 1 ~ Poisson(1), and Dirichlet weights given K;
         only with "auto". Values under different priors do not compare: the first is given the number of clusters,
-        the others count its prior probability, too.
+        the others count its prior probability, too. With "auto" rows move by the prior's own predictive, a new cluster
+        among their choices: under the process n_k for a cluster of n_k other rows, and the concentration for a new one.
     weight_concentration_prior : float, default=1.0
         Concentration > 0 of the prior: of each component's weight, or of the process.
     order : {"top_down", "bottom_up"}, default="top_down"

@@ -128,10 +128,16 @@ def settle(model, source, labels, max_sweeps, about=None, refill=False):
     X, n = source.internal(slice(None)), len(source)
     weight, order, lead, labels = source.canonical().weight, np.arange(n), np.empty(n), labels.copy()
     evidence = log_evidence(model, posterior, model.weight_prior.merge(model.weights.statistics(given.n_k)))
+    opening, held = model.weights.opening(model.weight_prior), model.weights.held(model.weight_prior)
+    n_rows = np.bincount(labels, minlength=n_components) + held
     for _ in range(max_sweeps):
-        moved, gain = state.sweep(X, weight, labels, order, refill=refill, lead=lead)
+        moved, gain = state.sweep(X, weight, labels, order, refill=refill, n_rows=n_rows, lead=lead, opening=opening)
         evidence += gain
-        if moved == 0 or state.n_repairs:
+        if state.n_repairs:
+            # the gains have lost digits, too
+            given = source.assign_given(n_components, codes=labels, about=about)
+            return labels, UPDATES["evidence"](model, given.stats, given.n_k).evidence
+        if moved == 0:
             break
         # the others would hardly move
         order = order[lead[order] < NEAR]
@@ -159,11 +165,12 @@ def _sweep(model, source, rows, fit):
         # an outlier has drowned a scatter's digits, and with them the gains of single moves
         return 0, fit.labels
     n_rows, moved = np.bincount(labels, minlength=model.n_components), 0
+    opening = model.weights.opening(model.weight_prior)
     for start in range(0, len(labels), BLOCK):
         block = slice(start, start + BLOCK)
         X = source.internal(rows.index[block])
         order = np.arange(X.shape[0])
-        moved += state.sweep(X, rows.weight[block], labels[block], order, n_rows=n_rows)[0]
+        moved += state.sweep(X, rows.weight[block], labels[block], order, n_rows=n_rows, opening=opening)[0]
     everywhere = fit.labels.copy()
     known = rows.inverse >= 0
     everywhere[known] = labels[rows.inverse[known]]

@@ -6,6 +6,7 @@ import numpy as np
 
 from skem.inference.base import Model
 from skem.suffstats import SuffStats
+from skem.weights import PartitionWeights
 
 # Numbers in the statistics of pairs that are merged at a time.
 CHUNK = 1 << 20
@@ -76,7 +77,7 @@ class Evidence:
     def at(self, n_clusters, prior=None):
         """Model of a number of components, under a given prior where other rows have their say in what is shared."""
         if n_clusters not in self._models:
-            weights = self.partitions.weights(n_clusters)
+            weights = PartitionWeights(self.partitions, self.model.total_weight)
             self._models[n_clusters] = self.model._replace(
                 weights=weights, n_components=n_clusters, prior=self.prior.take(np.zeros(n_clusters, dtype=np.intp)),
                 weight_prior=weights.prior(n_clusters),
@@ -334,8 +335,12 @@ class Neighbourhood:
 
     def model(self, n_components) -> Model:
         """Model of these rows alone."""
+        evidence = self.evidence
         prior = self._prior.take(np.zeros(n_components, dtype=np.intp))
-        return self.evidence.at(n_components, prior)._replace(log_base=0.0, total_weight=self.source.total_weight)
+        weights = PartitionWeights(evidence.partitions, evidence.model.total_weight, self.n_outside)
+        return evidence.at(n_components, prior)._replace(
+            weights=weights, log_base=0.0, total_weight=self.source.total_weight
+        )
 
     def gain(self, stats, n_k) -> float:
         """Gain of the objective if the rows were divided into clusters of these statistics.

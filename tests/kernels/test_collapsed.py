@@ -480,6 +480,8 @@ def test_bad_arguments_are_refused():
         state.sweep(X, -w, labels, order)
     with pytest.raises(ValueError, match="2 counts"):
         state.sweep(X, w, labels, order, n_rows=np.zeros(3, np.intp))
+    with pytest.raises(ValueError, match="2 values"):
+        state.sweep(X, w, labels, order, opening=np.zeros(3))
     with pytest.raises(ValueError, match="n and every total"):
         Collapsed("poisson", {"n": np.ones(2), "total": np.zeros((2, 3))}, n_k, alpha)
     with pytest.raises(ValueError, match="columns"):
