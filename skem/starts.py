@@ -215,12 +215,20 @@ def seed_labels(source, n_components, init, rng, rows=None):
     labels : int32 ndarray of shape (n,)
     """
     summary = source.family.summary_
+    about = source.X, source.weight, source.index, summary, rows
+    # families that see the rows in the same units have the same seeds
+    alike = not (source.family.has("coordinates") or source.family.sparse)
 
     def seeds():
         chosen, Z, unit = StandardRows.of(source, rows)
         weight = chosen.weight
         if source.family.heavy_tails:
-            inner = inner_rows(Z, weight)
+
+            def flags():
+                return inner_rows(Z, weight)
+
+            # they do not depend on the number of components
+            inner = recall(flags, about) if alike else flags()
             Z, weight = Z[inner], weight[inner]
         return find_centers(Z, weight, n_components, init, rng), unit
 
@@ -229,9 +237,8 @@ def seed_labels(source, n_components, init, rng, rows=None):
         labels = lloyd(source.X, None, centers, summary.origin, summary.scale * unit, 0)[1]
         return labels, rng.bit_generator.state
 
-    if not (source.family.has("coordinates") or source.family.sparse):
-        # the same for every family that sees the rows in these units
-        about, state = (source.X, source.weight, source.index, summary, rows), repr(rng.bit_generator.state)
+    if alike:
+        state = repr(rng.bit_generator.state)
         labels, rng.bit_generator.state = recall(
             labels_and_state, about, (n_components, init, state, source.family.heavy_tails)
         )

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from families_under_test import LATENT_CASES, Problem, covariances
 from scipy import stats as sps
+from scipy.special import digamma as sps_digamma
 from scipy.special import logsumexp
 from sklearn.metrics import adjusted_rand_score
 
 import skem
 from skem import EMMixture, ICMMixture, MAPMixture, MixtureSelection
+from skem._kernels.student import log_scales, log_tail, most_likely_dof
 from skem.exceptions import DegenerateComponentWarning
 from skem.families import Gaussian, Product, StudentT
-from skem.families.degrees_of_freedom import gamma_shape, log_tail, psi_excess
 from skem.starts import inner_rows
 
 CLASSIC = ["full", "tied", "diag", "spherical"]
@@ -141,11 +142,28 @@ def test_functions_of_degrees_of_freedom():
             exact = [mpmath.loggamma((mpmath.mpf(v) + d) / 2) - mpmath.loggamma(mpmath.mpf(v) / 2)
                      - mpmath.mpf(d) / 2 * mpmath.log(mpmath.mpf(v) / 2) for v in dof]  # fmt: skip
             np.testing.assert_allclose(log_tail(dof, d), [float(v) for v in exact], rtol=1e-12, atol=2e-14)
-        exact = [float(mpmath.digamma(mpmath.mpf(v)) - mpmath.log(mpmath.mpf(v))) for v in dof]
-    np.testing.assert_allclose(psi_excess(dof), exact, rtol=1e-12)
-    np.testing.assert_allclose(gamma_shape(-np.array(exact)), dof, rtol=1e-9)
-    assert np.isinf(gamma_shape(np.array([0.0, -1.0, 1e-16]))).all()
     assert log_tail(np.array([np.inf]), 5)[0] == 0.0
+    with mpmath.workdps(40):
+        # scales Gamma(nu / 2, nu / 2) times 3: E u = 3, E log u = digamma(nu / 2) - log(nu / 2) + log 3
+        exact = np.array([float(mpmath.digamma(mpmath.mpf(v) / 2) - mpmath.log(mpmath.mpf(v) / 2)) for v in dof])
+        scores = [float(mpmath.digamma(mpmath.mpf(v + 3) / 2) - mpmath.log(mpmath.mpf(v + 3) / 2)
+                        + mpmath.log1p(3 / mpmath.mpf(v))) for v in dof]  # fmt: skip
+    ones = np.ones(len(dof))
+    np.testing.assert_allclose(log_scales(2.0 * ones, np.zeros((len(dof), 2)), dof, 3), 2.0 * np.array(scores), 1e-12)
+    found, alpha = most_likely_dof(ones, 3.0 * ones, exact + np.log(3.0), (0.1, np.inf), False, False, True)
+    np.testing.assert_allclose(found[:-2], dof[:-2], rtol=1e-8)
+    np.testing.assert_allclose(alpha, 3.0)
+    found = most_likely_dof(ones, ones, np.array([0.0, 1.0, -1e-16, *exact[:5]]), (2.0, 35.0), False, False, True)[0]
+    np.testing.assert_allclose(found, [35.0, 35.0, 35.0, 2.0, 2.0, 3.0, 35.0, 35.0])
+
+
+def test_common_degrees_of_freedom_pool_the_excess():
+    mass, weight, log_scale = np.array([2.0, 1.0, 0.0]), np.array([2.0, 1.5, 0.0]), np.array([-0.5, 0.1, 0.0])
+    common, alpha = most_likely_dof(mass, weight, log_scale, (0.1, np.inf), True, False, False)
+    excess = ((mass * (0.0 - log_scale / np.maximum(mass, 1.0))) + [0.0, 0.5, 0.0]).sum() / 3.0
+    np.testing.assert_allclose(np.log(common / 2.0) - sps_digamma(common / 2.0), excess, rtol=1e-9)
+    np.testing.assert_array_equal(alpha, 1.0)
+    assert most_likely_dof(mass, weight, log_scale, (0.1, np.inf), True, True, True)[1] == pytest.approx(3.5 / 3.0)
 
 
 # --- degrees of freedom ---------------------------------------------------------------------------

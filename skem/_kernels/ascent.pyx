@@ -258,7 +258,7 @@ def ascend(
     cdef bint converged, over
     cdef double value
     objectives = []
-    means = [None if mean is None else mean.copy() for mean in p.means]
+    means, dofs = ([None if point is None else point.copy() for point in points] for points in (p.means, p.dofs))
     while True:
         over = n_updates >= max_updates
         if over:
@@ -277,9 +277,11 @@ def ascend(
         memcpy(&kept[0], p.job.total, size)
         if p.means[0] is not None:
             means[0][...] = p.means[0]
+        if p.dofs[0] is not None:
+            dofs[0][...] = p.dofs[0]
         step.load(p)
         n_updates += 1
-    before = p.results(np.asarray(kept), means) if n_updates else None
+    before = p.results(np.asarray(kept), means, dofs) if n_updates else None
     return objectives, bool(converged), bool(over), before
 
 

@@ -16,6 +16,18 @@ cdef enum:
 
 cdef size_t each_covariance(int structure, int d) noexcept nogil
 
+cdef void moments_of(
+    int structure, int K, int d,
+    int m,                     # IN  sums a component
+    const double *n_k,         # IN  (K)
+    const double *features,    # IN  (K, m): [z, z_i z_j for j <= i], [z, z^2] or [z, |z|^2], z = x - about
+    const double *about,       # IN  (K, d), or NULL for the origin
+    const double *shared,      # IN  (d, d) second moments of all rows, of tied sums of x alone; or NULL
+    double *mean,              # OUT (K, d)
+    double *nu,                # OUT (K), or (1) where shared
+    double *scatter,           # OUT in the structure's shape
+) noexcept nogil
+
 cdef int constrain_all(
     int structure, int K, int d,
     const double *covariance,  # IN  in the structure's shape

@@ -34,7 +34,7 @@ cdef inline int _natural_width(int structure, int d) noexcept nogil:
     return d if structure == TIED else 2 * d if structure <= EEI else d + 1
 
 
-cdef void _moments(
+cdef void moments_of(
     int structure, int K, int d,
     int m,                     # IN  sums a component
     const double *n_k,         # IN  (K)
@@ -280,8 +280,8 @@ def moments(structure, const double[::1] n_k, const double[:, ::1] features, abo
     if shared is not None:
         whole = shared
         second = &whole[0, 0]
-    _moments(code, K, d, m, &n_k[0], &features[0, 0], at, second, <double *> _first(mean), <double *> _first(nu),
-             <double *> _first(scatter))
+    moments_of(code, K, d, m, &n_k[0], &features[0, 0], at, second, <double *> _first(mean), <double *> _first(nu),
+               <double *> _first(scatter))
     return mean, nu, scatter
 
 
@@ -403,8 +403,8 @@ cdef class MaximumLikelihood(Step):
             about = done.job.scorers[0].mean
         elif structure == TIED:
             second = &self.second[0, 0]
-        _moments(structure, K, d, <int> done.job.collectors[0].sums_k, n_k, n_k + K, about, second,
-                 &self.mean[0], &self.nu[0], &self.scatter[0])
+        moments_of(structure, K, d, <int> done.job.collectors[0].sums_k, n_k, n_k + K, about, second,
+                   &self.mean[0], &self.nu[0], &self.scatter[0])
         if not self.estimate():
             return False
         for k in range(n_own, K):

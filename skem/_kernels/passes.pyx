@@ -317,7 +317,7 @@ cdef class Prepared:
                                else width * (width + 1) / 2 if spec.factor.ndim == 3 else 2 * width)
         for spec, column, width in collectors:
             _add_collector(job, spec, column, width, self.keep, self.means)
-            self.dofs.append(getattr(spec, "dof", None))
+            self.dofs.append(self._dof_of(job.n_collectors - 1))
             work += 2.0 * (
                 width if job.collectors[job.n_collectors - 1].kind == GATHER
                 else job.collectors[job.n_collectors - 1].sums_k
@@ -354,6 +354,11 @@ cdef class Prepared:
         self.slice_chunks = max(self.n_threads, <Py_ssize_t> (self.n_threads * 2e8 / (work * job.chunk_rows)))
         # every array that the job points into lives as long as this object
         self.keep += [X, origin, inv_scale, index]
+
+    def _dof_of(self, int i):
+        """Degrees of freedom by whose scales a collector weighs the rows, as they stand, or None."""
+        cdef int scorer = self.job.collectors[i].scorer
+        return None if scorer < 0 else np.asarray(<double[:self.job.K]> <double *> self.job.scorers[scorer].dof)
 
     cdef int set_rows(
         self, const double[::1] log_weights, const double[::1] sample_weight, const double[:, ::1] log_prior,
@@ -451,8 +456,8 @@ cdef class Prepared:
         self.run()
         return self.results()
 
-    def results(self, sums=None, means=None):
-        """What `run_pass` returns, of this pass or of copies of its sums and means."""
+    def results(self, sums=None, means=None, dofs=None):
+        """What `run_pass` returns, of this pass or of copies of its sums, means and degrees of freedom."""
         cdef int K = self.job.K
         cdef Py_ssize_t length, at = 2 + K
         sums = self.sums if sums is None else sums
@@ -463,7 +468,7 @@ cdef class Prepared:
             found = {"features": features} if mean is None else {"features": features, "mean": mean}
             if self.job.collectors[i].scorer >= 0:
                 found["features"], found["latent"] = np.ascontiguousarray(features[:, :-2]), features[:, -2:]
-                found["dof"] = self.dofs[i]
+                found["dof"] = np.array((self.dofs if dofs is None else dofs)[i])
             results.append(found)
             at += length
         return sums[0], int(sums[1]), sums[2:2 + K], results

@@ -8,10 +8,10 @@ from sklearn.base import clone
 
 from skem._compat import Interval, StrOptions
 from skem._kernels.parts import Centred
+from skem._kernels.student import StudentMaximumLikelihood, log_scales, log_tail, most_likely_dof
 from skem.families.base import Parameters
 from skem.families.covariance import CLASSIC
-from skem.families.degrees_of_freedom import gamma_shape, log_tail, psi_excess
-from skem.families.gaussian import Gaussian
+from skem.families.gaussian import STEP_FLOPS, Gaussian
 from skem.families.margins import conditional_factor, marginal_factor
 from skem.suffstats import ScaledMoments
 
@@ -152,28 +152,30 @@ class StudentT(Gaussian):
 
     def statistics(self, n_k, sums):
         d, dof = self.summary_.n_features, sums["dof"]
-        weight, tails = np.ascontiguousarray(sums["latent"].T)
+        latent = np.ascontiguousarray(sums["latent"])
+        weight, tails = np.ascontiguousarray(latent.T)
         stats = super().statistics(weight, sums)
-        # E log u of a row is log u + digamma((nu + d) / 2) - log((nu + d) / 2)
-        finite = np.isfinite(dof)
-        half = np.where(finite, 0.5 * (dof + d), 1.0)
-        log_scale = np.where(finite, n_k * (np.log1p(d / dof) + psi_excess(half)) - tails, 0.0)
         columns = d if self._structure.isotropic else 1
         arrays = {
             "kappa": stats.kappa,
             "mean": stats.mean,
-            "nu": columns * (n_k.sum() if stats.shared else n_k),
+            # added up in order, as the compiled step does
+            "nu": columns * (np.cumsum(n_k)[-1] if stats.shared else n_k),
             "scatter": stats.scatter,
             "mass": n_k,
             "weight": weight,
-            "log_scale": log_scale,
+            "log_scale": log_scales(n_k, latent, dof, d),
             # slope of the log-likelihood in 1 / nu where nu is infinite
-            "slope": np.where(finite, 0.0, tails + 0.25 * d * (d - 2.0) * n_k),
+            "slope": np.where(np.isfinite(dof), 0.0, tails + 0.25 * d * (d - 2.0) * n_k),
         }
         return ScaledMoments(arrays, stats.shared)
 
     def mle_step(self, n_components):
-        return None
+        structure, variance = self._structure, self.summary_.variance
+        if structure.collect == "full" and n_components * len(variance) ** 3 > STEP_FLOPS:
+            return None
+        common = self.degrees_of_freedom == "common"
+        return StudentMaximumLikelihood(structure.name, n_components, variance, structure.floor, self.bounds_, common)
 
     def fall(self, theta):
         return theta.dof + theta.mean.shape[1]
@@ -188,25 +190,9 @@ class StudentT(Gaussian):
         return Parameters(arrays, ("factor",) if shared else ())
 
     def _find_dof(self, stats, expand):
-        """Most likely degrees of freedom, and the mean scale by which all scales are to be divided.
-
-        The latent scales are Gamma(nu / 2, nu / 2) times alpha, which is one, or free where `expand`.
-        """
-        mass = np.where(stats.mass > 0, stats.mass, 1.0)
-        alpha, weight = np.ones_like(mass), np.where(stats.mass > 0, stats.weight / mass, 1.0)
-        common = self.degrees_of_freedom == "common"
-        if expand and not stats.shared:
-            alpha = weight
-        elif expand and common:
-            alpha = np.full_like(weight, stats.weight.sum() / stats.mass.sum())
-        excess = np.log(alpha) + weight / alpha - 1.0 - stats.log_scale / mass
-        if common:
-            excess = np.full_like(excess, stats.mass @ excess / stats.mass.sum())
-        dof = np.clip(2.0 * gamma_shape(excess), *self.bounds_)
-        if expand and stats.shared and not common and np.isfinite(dof).all():
-            # one alpha for scales of several shapes: the most likely one at these shapes
-            alpha = np.full_like(weight, (dof @ stats.weight) / (dof @ stats.mass))
-        return dof, alpha
+        """Most likely degrees of freedom, and the mean scale by which all scales are to be divided."""
+        common, tied = self.degrees_of_freedom == "common", bool(stats.shared)
+        return most_likely_dof(stats.mass, stats.weight, stats.log_scale, self.bounds_, common, tied, expand)
 
     def _update(self, stats, theta, dof=None, expand=True):
         """Theta of scaled moments: means and scales, and degrees of freedom where they are not given."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skem._kernels.ascent import Convergence
-from skem.inference.accelerate import Leaps
+from skem.inference.accelerate import PATIENCE, Leaps
 from skem.suffstats import Parameters, SuffStats
 
 # Verbs that a family must have for each treatment of theta.
@@ -17,6 +17,8 @@ REQUIRED = {
     "evidence": ("prior", "expect", "log_normalizer"),
     "draw": ("prior", "draw", "log_normalizer", "log_likelihood"),
 }
+# Share of the iterations after which a run that crawls is extrapolated, however cheap they are.
+EARLY = 0.1
 
 
 class Model(NamedTuple):
@@ -345,7 +347,11 @@ class Algorithm:
             return None
         work = len(source) * model.n_components * source.X.shape[1] if compiled else None
         update = functools.partial(UPDATES[self.update], model)
-        return Leaps(method, update, convergence, self.tol, model.total_weight, work)
+        leaps = Leaps(method, update, convergence, self.tol, model.total_weight, work)
+        if crawls:
+            # plain steps alone, however cheap, may not get there in `max_iter`
+            leaps.patience = min(leaps.patience, max(PATIENCE, EARLY * self.max_iter))
+        return leaps
 
     def _update(self, model, result, state):
         """State after a pass."""

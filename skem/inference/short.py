@@ -129,7 +129,9 @@ def short_runs(algorithm, model, source, begin, n_runs):
     -------
     runs : PlainRuns or CompiledRuns
     """
-    step = model.family.mle_step(model.n_components) if algorithm.compiled and source.exact else None
+    # where `mle` is but a step, the sums of given labels depend on a theta, which a field begins without
+    able = algorithm.compiled and source.exact and model.family.closed_form
+    step = model.family.mle_step(model.n_components) if able else None
     if step is None:
         return PlainRuns(algorithm, model, source, begin)
     return CompiledRuns(model, source, step, begin, n_runs)
