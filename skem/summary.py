@@ -6,6 +6,7 @@ import numpy as np
 
 from skem.exceptions import ColumnError
 from skem.memory import recall
+from skem.rounding import step_of, variance_of
 from skem.rows import column_moments, column_range, is_sparse, order_by_value, row_hash
 
 # Rows beyond this many robust standard deviations count as lying there when the data's mean and variance are
@@ -43,6 +44,9 @@ class Summary(NamedTuple):
         Distinct rows with weight; the number of rows where there are more distinct ones than a subsample holds.
     parts : tuple of Summary or None
         Of blocks of columns side by side, where they are summarized apart; then there is no covariance of all.
+    rounding : ndarray of shape (n_features,) or None
+        Variance, in internal coordinates, of what rounding took from the columns (0 where they lie on no grid), if at
+        least half of the rows hold one value in any column that is not constant; else None.
     """
 
     n_features: int
@@ -55,6 +59,7 @@ class Summary(NamedTuple):
     constant: np.ndarray
     n_distinct: int = SUBSAMPLE
     parts: Any = None
+    rounding: np.ndarray | None = None
 
     def to_internal(self, X, copy=True):
         """Map rows (n, n_features) from the user's units; the result is float64, in X itself where it need not copy.
@@ -86,7 +91,8 @@ class Summary(NamedTuple):
         by_column = ("origin", "scale", "mean", "variance", "constant")
         own = {name: getattr(self, name)[columns] for name in by_column}
         covariance = None if self.covariance is None else self.covariance[np.ix_(columns, columns)]
-        return self._replace(n_features=len(columns), covariance=covariance, **own)
+        rounding = None if self.rounding is None else self.rounding[columns]
+        return self._replace(n_features=len(columns), covariance=covariance, rounding=rounding, **own)
 
     @classmethod
     def join(cls, parts, n_distinct):
@@ -261,14 +267,15 @@ def _weighted_median(values, weight):
 
 
 def _width(distance, weight):
-    """Robust standard deviation from distances to the median: 0 where they are all 0."""
+    """Robust standard deviation from distances to the median, and whether half of them are 0."""
     width = _weighted_median(distance, weight)
-    if width == 0:
-        # more than half of the column is one value: the others tell the spread, one wild row among them or not
+    held = width == 0
+    if held:
+        # the others tell the spread, one wild row among them or not
         away = distance > 0
         if away.any():
             width = _weighted_median(distance[away], None if weight is None else weight[away])
-    return 1.4826 * width
+    return 1.4826 * width, held
 
 
 def _check_range(low, high):
@@ -326,17 +333,17 @@ def _summarize(X, sample_weight, equivariance, rows):
     chosen = subsample(X, sample_weight)
     if equivariance is not None:
         sample = X[chosen.index].astype(np.float64, copy=False)
-        width = np.empty(d)
+        width, held = np.empty(d), np.zeros(d, dtype=bool)
         weight = None if chosen.weight.min() == chosen.weight.max() else chosen.weight
         for j in range(d):
             # side by side in memory: several times faster than along the first axis
             values = np.ascontiguousarray(sample[:, j])
             if equivariance == "scale":
                 # the size of what is not zero; a spread says little of columns that are far from symmetric
-                width[j] = _width(values, weight)
+                width[j], _ = _width(values, weight)
                 continue
             origin[j] = _weighted_median(values, weight)
-            width[j] = _width(np.abs(values - origin[j]), weight)
+            width[j], held[j] = _width(np.abs(values - origin[j]), weight)
         if equivariance == "scalar":
             # a constant column says nothing of the one unit, unless all are constant
             known = width[~constant] if not constant.all() else np.abs(origin)
@@ -367,8 +374,12 @@ def _summarize(X, sample_weight, equivariance, rows):
     # unit, so that priors stay proper
     stand_in = variance[known].mean() if equivariance == "scalar" and known.any() else 1.0
     variance = np.where(known, variance, stand_in)
-    covariance = None
+    covariance = rounding = None
     if located:
+        if (held & ~constant).any():
+            # in what a constant column was recorded nobody knows: in steps of its scale it tells no clusters apart
+            steps = [scale[j] if constant[j] else step_of(sample[:, j]) for j in range(d)]
+            rounding = variance_of(np.array(steps) / scale)
         # in place, for in wide data the sample is the largest thing that a fit holds
         sample -= origin
         sample /= scale
@@ -377,7 +388,9 @@ def _summarize(X, sample_weight, equivariance, rows):
         sample *= np.sqrt(chosen.weight)[:, None]
         covariance = sample.T @ sample / max(chosen.weight.sum() - 1.0, 1.0)
     n_distinct = _n_distinct(X, chosen)
-    return Summary(d, float(total), origin, scale, np.asarray(mean), variance, covariance, constant, n_distinct)
+    return Summary(
+        d, float(total), origin, scale, np.asarray(mean), variance, covariance, constant, n_distinct, rounding=rounding
+    )
 
 
 def _n_distinct(X, chosen):

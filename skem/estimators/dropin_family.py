@@ -17,7 +17,7 @@ class SklearnGaussian(Gaussian):
     """
 
     def __init__(self, covariance_type="full", *, reg_covar=0.0):
-        super().__init__(covariance_type)
+        super().__init__(covariance_type, rounding=0.0)
         self.reg_covar = reg_covar
 
     # -- the regulariser -------------------------------------------------------------------------

@@ -61,6 +61,8 @@ class Family(BaseEstimator):
 
     #: of the data, on a bound clone
     summary_: Any
+    #: variance that rounding took from each column, in internal coordinates; None where rows are taken as exact
+    rounding_: Any = None
     #: changes of units the family is closed under: "affine", "columns", "scalar", "scale" or None, see `summarize`
     equivariance: Any = None
     #: T(x), see `skem._kernels.parts.Linear`

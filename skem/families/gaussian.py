@@ -11,11 +11,13 @@ from skem._kernels.gaussian import moments, natural
 from skem._kernels.parts import Centred, Linear
 from skem.families.base import Parameters
 from skem.families.covariance import DISTINCT, STRUCTURES
+from skem.families.covariance.common import along
 from skem.families.margins import conditional_factor, marginal_factor
 from skem.families.merging import worth_of_groups
 from skem.families.named_priors import SHRINKAGE
 from skem.families.normal_wishart import LOG_2PI, NormalInverseWishart
 from skem.log_sum_exp import QuadraticTerms
+from skem.rounding import variance_of
 from skem.suffstats import Moments
 
 # The linear pass loses about eps x (the terms of a squared distance that cancel one another); beyond this size of
@@ -72,6 +74,13 @@ class Gaussian(NormalInverseWishart):
         a column or component its marginal, with 2). "mclust" is Fraley & Raftery's: the covariance, or the mean of
         the variances, over K^(2/d), nu0 = d + 2; since it depends on the number of components K, evidences across
         K do not compare under it. Both have kappa0 = 0.01; what is given beside a name replaces its numbers.
+    rounding : "auto", float or array-like of shape (n_features,), default="auto"
+        Steps in which the columns were recorded, in the data's units, 0 for exact values. A value x then stands for all
+        numbers within half a step of it, and its density is taken as exp of the mean of their log densities, a lower
+        bound of their mean density (uniform dequantization in closed form): ``log p(x | k) - tr(P_k R) / 2`` with P_k
+        the precision and R the diagonal of step^2 / 12. So no component gets narrower than the rounding, however many
+        rows hold one value. "auto" looks for steps where in some column, not a constant one, half of the
+        rows or more hold one value (flags, rare counts, grey values), and takes all other data as exact.
 
     Notes
     -----
@@ -83,12 +92,15 @@ class Gaussian(NormalInverseWishart):
     Gautschi (1986) rotate, too, Browne & McNicholas (2014) majorise. An update starts from the covariances before and
     takes at most ten rounds, so that every one raises the likelihood.
 
+    Rounding adds n_k R to the scatters. Single rows are not moved then (`BayesianKMeans`), nor are updates compiled.
+
     References
     ----------
     Celeux & Govaert (1995), Gaussian parsimonious clustering models.
     Browne & McNicholas (2014), Estimating common principal components in high dimensions.
     Fraley & Raftery (2007), Bayesian regularization for normal mixture estimation and model-based clustering.
     Kurihara & Welling (2009), Bayesian k-means as a maximization-expectation algorithm.
+    Theis, van den Oord & Bethge (2016), A note on the evaluation of generative models, section 3.1 (dequantization).
 
     Examples
     --------
@@ -116,6 +128,7 @@ class Gaussian(NormalInverseWishart):
             StrOptions(set(SHRINKAGE)),
             None,
         ],
+        "rounding": ["array-like", Interval(numbers.Real, 0, None, closed="left"), StrOptions({"auto"})],
     }
 
     def __init__(
@@ -126,12 +139,14 @@ class Gaussian(NormalInverseWishart):
         mean_precision_prior=None,
         degrees_of_freedom_prior=None,
         covariance_prior=None,
+        rounding="auto",
     ):
         self.covariance_type = covariance_type
         self.mean_prior = mean_prior
         self.mean_precision_prior = mean_precision_prior
         self.degrees_of_freedom_prior = degrees_of_freedom_prior
         self.covariance_prior = covariance_prior
+        self.rounding = rounding
 
     @property
     def _structure(self):
@@ -144,8 +159,8 @@ class Gaussian(NormalInverseWishart):
 
     @property
     def collapsed_kind(self):  # type: ignore[override]
-        """Kind of the sequential sweep."""
-        return self._structure.collapsed_kind
+        """Kind of the sequential sweep; none moves rows that are rounded."""
+        return self._structure.collapsed_kind if self.rounding_ is None else None
 
     def structures(self, n_features):
         if self._prior_name is None:
@@ -162,6 +177,32 @@ class Gaussian(NormalInverseWishart):
         if d > 1 and len(self.covariance_type) == 1:
             raise ValueError(f"covariance_type={self.covariance_type!r} is for data of one column; these have {d}")
         self._bind_prior()
+        self.rounding_ = self._rounding()
+
+    def _rounding(self):
+        """Variance of the columns' rounding in internal coordinates, or None where all values are exact."""
+        summary = self.summary_
+        if isinstance(self.rounding, str):
+            return summary.rounding
+        steps = (
+            check_numbers(self.rounding, "rounding", (summary.n_features,)) if np.ndim(self.rounding) else self.rounding
+        )
+        if np.any(np.less(steps, 0)):
+            raise ValueError(f"rounding={self.rounding!r} must not be negative")
+        variance = np.broadcast_to(variance_of(steps / summary.scale), summary.n_features)
+        return variance if variance.any() else None
+
+    def _row_scatter(self):
+        """Scatter that rounding adds to every row, in the structure's shape for one component."""
+        return self._structure.diagonal(self.rounding_)
+
+    def _score_offset(self, theta):
+        """Log densities at the means, less what rounding takes."""
+        structure = self._structure
+        if self.rounding_ is None:
+            return np.ascontiguousarray(theta.offset)
+        n_values = theta.mean.shape[1] if structure.isotropic else 1
+        return theta.offset - 0.5 * structure.trace(theta.factor, n_values * self._row_scatter())
 
     @property
     def _feature_map(self):
@@ -173,7 +214,7 @@ class Gaussian(NormalInverseWishart):
     def scorer(self, theta):
         mean, factor = theta.mean, theta.factor
         structure, d = self._structure, mean.shape[1]
-        offset = np.ascontiguousarray(theta.offset)
+        offset = self._score_offset(theta)
         if self._feature_map is not None:
             variance = self.summary_.variance
             weights, constant = natural(structure.name, mean, factor, offset, variance, LINEAR_REACH)
@@ -201,10 +242,14 @@ class Gaussian(NormalInverseWishart):
     def statistics(self, n_k, sums):
         structure, d = self._structure, self.summary_.n_features
         mean, nu, scatter = moments(structure.name, n_k, sums["features"], sums.get("mean"), sums.get("shared"), d)
+        if self.rounding_ is not None:
+            scatter = scatter + along(nu, scatter) * self._row_scatter()
         return Moments({"kappa": n_k, "mean": mean, "nu": nu, "scatter": scatter}, structure.shared)
 
     def mle_step(self, n_components):
         structure, d = self._structure, self.summary_.n_features
+        if self.rounding_ is not None:
+            return None
         if structure.collect == "full" and n_components * d**3 > STEP_FLOPS:
             return None
         reach = -1.0 if self._feature_map is None else LINEAR_REACH
@@ -264,7 +309,9 @@ class Gaussian(NormalInverseWishart):
         return self.summary_.to_user(rows.mean + structure.unwhiten(rows.factor, noise))
 
     def of_columns(self, columns):
-        return type(self)(self._structure.of_columns or self.covariance_type)
+        family = type(self)(self._structure.of_columns or self.covariance_type)
+        family.rounding = np.take(self.rounding, columns) if np.ndim(self.rounding) else self.rounding
+        return family
 
     def marginal(self, theta, columns, rest):
         factor = marginal_factor(self._structure, theta.factor, columns, rest)
@@ -280,7 +327,7 @@ class Gaussian(NormalInverseWishart):
     def whitened(self, theta):
         whiten, axes = self._structure.whiten, np.eye(theta.mean.shape[1])
         columns = [whiten(theta.factor, np.broadcast_to(axis, theta.mean.shape)) for axis in axes]
-        return Centred("full", theta.mean, np.ascontiguousarray(np.stack(columns, axis=2)), theta.offset)
+        return Centred("full", theta.mean, np.ascontiguousarray(np.stack(columns, axis=2)), self._score_offset(theta))
 
     def log_terms(self, log_weights, theta):
         _, mean, factor, offset, _ = self.whitened(theta)

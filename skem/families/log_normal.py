@@ -45,6 +45,28 @@ class LogNormal(Gaussian):
     """
 
     domain = "positive numbers"
+    # steps of x are none of log x
+    _parameter_constraints = {k: v for k, v in Gaussian._parameter_constraints.items() if k != "rounding"}
+    rounding = 0.0
+
+    def __init__(
+        self,
+        covariance_type="full",
+        *,
+        mean_prior=None,
+        mean_precision_prior=None,
+        degrees_of_freedom_prior=None,
+        covariance_prior=None,
+    ):
+        super().__init__(
+            covariance_type,
+            mean_prior=mean_prior,
+            mean_precision_prior=mean_precision_prior,
+            degrees_of_freedom_prior=degrees_of_freedom_prior,
+            covariance_prior=covariance_prior,
+            rounding=0.0,
+        )
+
     # a peak of the density of x is no peak of that of log x
     log_terms = None  # type: ignore[assignment]
 

@@ -104,6 +104,7 @@ class StudentT(Gaussian):
             mean_precision_prior=mean_precision_prior,
             degrees_of_freedom_prior=degrees_of_freedom_prior,
             covariance_prior=covariance_prior,
+            rounding=0.0,
         )
         self.degrees_of_freedom = degrees_of_freedom
         self.bounds = bounds

@@ -16,25 +16,30 @@ ALIKE = 0.9
 
 
 def _directions(Z, weight):
-    """Projections (n, m) of unit variance: principal axes, and those of extreme fourth moment.
+    """Directions (d, m) in which centred rows have unit variance: principal axes, and those of extreme fourth moment.
 
     The eigenvectors of E |z|^2 z z' for whitened z (Cardoso's fourth-order blind identification) end in the directions
     of the flattest and the most peaked projections: those in which a mixture of two shows, whatever the columns' units
     and the components' shape.
     """
-    Z = Z - weight @ Z / weight.sum()
+    d = Z.shape[1]
     unit = np.sqrt(weight @ Z**2 / weight.sum())
-    Z = Z[:, unit > 0] / unit[unit > 0]
-    if Z.shape[1] == 0:
-        return Z
+    varying = np.flatnonzero(unit > 0)
+    if len(varying) == 0:
+        return np.empty((d, 0))
+    Z, unit = Z[:, varying] / unit[varying], unit[varying]
     values, axes = np.linalg.eigh((Z * weight[:, None]).T @ Z / weight.sum())
     kept = values > FLAT * values[-1]
-    white = Z @ (axes[:, kept] / np.sqrt(values[kept]))[:, ::-1]
+    whitening = (axes[:, kept] / np.sqrt(values[kept]))[:, ::-1]
+    white = Z @ whitening
     fourth = (white * (weight * (white**2).sum(axis=1))[:, None]).T @ white
     ends = np.linalg.eigh(fourth)[1]
     if ends.shape[1] > 2 * N_ENDS:
         ends = np.hstack([ends[:, :N_ENDS], ends[:, -N_ENDS:]])
-    return np.hstack([white[:, :N_AXES], white @ ends])
+    found = np.hstack([whitening[:, :N_AXES], whitening @ ends])
+    directions = np.zeros((d, found.shape[1]))
+    directions[varying] = found / unit[:, None]
+    return directions
 
 
 def sample_to_cut(source):
@@ -67,14 +72,18 @@ def best_cuts(source, n_cuts):
     cuts : list of int32 ndarray of shape (n,)
         Labels 0 and 1; empty where all rows are one.
     """
-    return _planes(source.coordinates(), source.canonical().weight, n_cuts)
+    return _planes(source.coordinates(), source.canonical().weight, n_cuts, source.family.rounding_)
 
 
-def _planes(Z, weight, n_cuts):
-    """Cuts of rows Z (n, d) by planes."""
-    P = _directions(Z, weight)
-    if len(Z) < 2 or P.shape[1] == 0:
+def _planes(Z, weight, n_cuts, rounding=None):
+    """Cuts of rows Z (n, d) by planes; `rounding` is the variance that was taken from each column, if any was."""
+    Z = Z - weight @ Z / weight.sum()
+    directions = _directions(Z, weight)
+    if len(Z) < 2 or directions.shape[1] == 0:
         return []
+    P = Z @ directions
+    # no side is narrower than that
+    least = 0.0 if rounding is None else rounding @ directions**2
     order = np.argsort(P, axis=0, kind="stable")
     sorted_P, sorted_weight = np.take_along_axis(P, order, axis=0), weight[order]
     # for each threshold, the log-likelihood of two Gaussians with a variance each, labels included
@@ -83,7 +92,7 @@ def _planes(Z, weight, n_cuts):
         w, p = sorted_weight[::turn], sorted_P[::turn]
         mass, first, second = w.cumsum(axis=0), (w * p).cumsum(axis=0), (w * p**2).cumsum(axis=0)
         scatter = np.maximum(second - first**2 / mass, 0.0)
-        variance = (scatter + PSEUDO_ROWS * PSEUDO_VARIANCE) / (mass + PSEUDO_ROWS)
+        variance = (scatter + mass * least + PSEUDO_ROWS * PSEUDO_VARIANCE) / (mass + PSEUDO_ROWS)
         score += (mass * (np.log(mass) - 0.5 * np.log(variance)))[:-1][::turn]
     # equal values stay together
     score[sorted_P[1:] <= sorted_P[:-1]] = -np.inf
