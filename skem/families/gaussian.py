@@ -181,16 +181,13 @@ class Gaussian(NormalInverseWishart):
 
     def _rounding(self):
         """Variance of the columns' rounding in internal coordinates, or None where all values are exact."""
-        summary = self.summary_
-        if isinstance(self.rounding, str):
-            return summary.rounding
-        steps = (
-            check_numbers(self.rounding, "rounding", (summary.n_features,)) if np.ndim(self.rounding) else self.rounding
-        )
-        if np.any(np.less(steps, 0)):
-            raise ValueError(f"rounding={self.rounding!r} must not be negative")
-        variance = np.broadcast_to(variance_of(steps / summary.scale), summary.n_features)
-        return variance if variance.any() else None
+        variance, d = self.summary_.rounding, self.summary_.n_features
+        if not isinstance(self.rounding, str):
+            steps = check_numbers(self.rounding, "rounding", (d,)) if np.ndim(self.rounding) else self.rounding
+            if np.any(np.less(steps, 0)):
+                raise ValueError(f"rounding={self.rounding!r} must not be negative")
+            variance = np.broadcast_to(variance_of(steps / self.summary_.scale), d)
+        return None if variance is None or not variance.any() else variance
 
     def _row_scatter(self):
         """Scatter that rounding adds to every row, in the structure's shape for one component."""

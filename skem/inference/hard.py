@@ -122,7 +122,11 @@ def settle(model, source, labels, max_sweeps, about=None, refill=False):
         except np.linalg.LinAlgError:
             kind = None
     if kind is None:
-        start = UPDATES["evidence"](model, given.stats, given.n_k)
+        try:
+            start = UPDATES["evidence"](model, given.stats, given.n_k)
+        except np.linalg.LinAlgError:
+            # a row far out has drowned a scatter's digits: of these labels nothing can be said
+            return labels, -np.inf
         fit = MaximizationExpectation(max_iter=max_sweeps, sweeps=False).run(model, source, start, labels=labels)
         return fit.labels, fit.state.evidence
     X, n = source.internal(slice(None)), len(source)
