@@ -7,15 +7,17 @@ import numpy as np
 from skem._kernels.truncated import run_truncated, tile_components
 from skem.engine import Source
 
+# Components of the sets of rows alike that a row looks at in a pass, at most.
+NEAR = 512
+
 
 class TruncatedSource(Source):
     """Rows whose responsibilities are spread over `n_active` components each (Luecke & Forster 2019).
 
-    A pass that collects statistics scores the components of each row's set, and a window of all components that
-    moves on from pass to pass; the best `n_active` are the next set. The first pass looks at all components, pass t
-    at n_components / t of them, and never at fewer than `n_active`: in the beginning, where parameters move far, the
-    sets follow fast, and later a pass costs about twice `n_active`. The score of such a pass is a lower bound of the
-    full one, and under the same parameters only grows with the search.
+    A pass that collects statistics scores the components of each row's set, and looks at others for better ones: those
+    of the sets of rows with the same best component, and a window of `n_active` of all components that moves on from
+    pass to pass. The best `n_active` are the next set. The first pass looks at all components. The score of such a pass
+    is a lower bound of the full one, and under the same parameters only grows with the search.
 
     Passes that only score, and those with outputs other than labels, are exact. So is the last of a hard run: labels
     have come to rest when no row moves though all components are looked at.
@@ -43,16 +45,13 @@ class TruncatedSource(Source):
     def _forget(self):
         """Begin anew: the next pass finds the sets."""
         self._sets: Any = None
-        self._n_passes = 0
+        self._order: Any = None
         self._first_tile = 0
 
     def _window(self, n_components):
-        """Tiles of components that the next pass looks at."""
+        """Tiles of components that the next pass looks at, whatever the rows' sets."""
         n_tiles = -(-n_components // tile_components)
-        if self._sets is None:
-            return n_tiles
-        wanted = max(self.n_active, n_components // self._n_passes)
-        return min(n_tiles, -(-wanted // tile_components))
+        return n_tiles if self._sets is None else min(n_tiles, -(-self.n_active // tile_components))
 
     def _once(self, log_weights, part, collectors, *, assign="soft", **rows):
         plain = {"sample_weight", "labels_in", "labels"} >= rows.keys()
@@ -64,9 +63,11 @@ class TruncatedSource(Source):
             self._sets = np.empty((len(self), self.n_active), dtype=np.int32)
         result = run_truncated(
             self.X, summary.origin, summary.scale, n_components, log_weights + part.offset, part, collectors[0][0],
-            self._sets, fresh=fresh, first_tile=self._first_tile, n_tiles=n_tiles, hard=assign == "hard", **rows,
+            self._sets, fresh=fresh, first_tile=self._first_tile, n_tiles=n_tiles, near=NEAR,
+            order=self._order, hard=assign == "hard", **rows,
         )  # fmt: skip
-        self._n_passes += 1
+        # rows alike one after the other: they look at the components of each other's sets, and these stay in the cache
+        self._order = np.argsort(self._sets[:, 0], kind="stable").astype(np.int32)
         self._first_tile = (self._first_tile + n_tiles) % -(-n_components // tile_components)
         if assign == "hard" and result[1] == 0:
             # no row moves within its set: whether one would elsewhere, a whole pass tells

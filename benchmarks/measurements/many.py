@@ -9,7 +9,7 @@ from benchmarks.workloads import make_rows, make_start
 ITERATIONS = 30
 STRUCTURE = "diag"
 # Components that each row looks at.
-ACTIVE = 32
+ACTIVE = 16
 
 
 def many(run, workload):

@@ -1,8 +1,10 @@
-"""Declarations of the micro-kernels of a truncated pass (row_sets.h, rows.h)."""
+"""Declarations of the micro-kernels of a truncated pass (row_sets.h, rows.h, scans.h)."""
 
 from libc.stdint cimport int32_t
 
 cdef extern from "row_sets.h" nogil:
+    void prefetch(const void *p, size_t bytes) noexcept nogil
+
     ctypedef struct row_set:
         int width
         void (*set_linear)(const double *t, int M, const double *w, const double *offset, const int32_t *set,
@@ -19,8 +21,12 @@ cdef extern from "row_sets.h" nogil:
         void (*add_full)(const double *x, int d, int D, const double *mean, const double *r, int stride,
                          const int32_t *set, int count, double *sums, double *z) noexcept nogil
         void (*row_features)(int map, const double *x, int d, int m, double *t) noexcept nogil
-        void (*scan)(const float *t, int m, const float *packed, const float *offset, int first, int K, int rows,
-                     const int32_t *sets, int count, float *kept, int32_t *found, int32_t *slot,
-                     float *bound) noexcept nogil
+        void (*scans[3])(const float *t, int m, int size, const float *packed, const float *offset, int tiles,
+                         float *out, int stride) noexcept nogil
+        void (*gather)(const float *numbers, int size, const int32_t *set, float *packed) noexcept nogil
+        float (*bound_of)(const float *s, int count, int wanted, float *best) noexcept nogil
+        int (*above)(const float *s, int count, float bound, int32_t *places) noexcept nogil
+        void (*keep_best)(double *kept, int32_t *members, int count, const double *s, const int32_t *set,
+                          int n) noexcept nogil
 
     const row_set *select_rows()

@@ -7,18 +7,12 @@
 
 #if W > 1
 typedef double T(row_vec) __attribute__((vector_size(W * 8), aligned(8), may_alias));
-typedef float T(row_floats) __attribute__((vector_size(W * 8), aligned(4), may_alias));
-#define FLOATS (2 * W)
 #else
 typedef double T(row_vec);
-typedef float T(row_floats);
-#define FLOATS 1
 #endif
 #define V T(row_vec)
-#define VF T(row_floats)
 #define AT(p) (*(V *)(p))
 #define CAT(p) (*(const V *)(p))
-#define CATF(p) (*(const VF *)(p))
 #define ZERO ((V){0})
 
 /* out[i] = sum of the lanes of a[i], four at a time: their shuffles are shared. */
@@ -184,71 +178,12 @@ static void T(row_features)(int map, const double *x, int d, int m, double *t)
             for (int j = 0; j <= i; j++) *t++ = x[i] * x[j];
 }
 
-/* Where the least of `count` floats stands. */
-static ALWAYS_INLINE int T(least)(const float *kept, int count)
-{
-    float bound = kept[0];
-    int slot = 0;
-    for (int j = 1; j < count; j++) bound = kept[j] < bound ? kept[j] : bound;
-    for (int j = 0; j < count; j++) slot |= kept[j] == bound ? j + 1 : 0;
-    if (slot > count || kept[slot - 1] != bound) /* several are the least, and their numbers have mixed */
-        for (slot = 1; kept[slot - 1] != bound; slot++) {}
-    return slot - 1;
-}
-
-/* Float scores of a tile of 4 W components, numbered from `first` to at most K, for four rows t (4, m) of which `rows`
- * count: near enough to tell which components are worth an exact score. A score above the least of a row's `count`
- * kept ones takes its place there, and its number goes into `found`, unless the row's set (none where `sets` is NULL)
- * has it already. packed is (m, 4 W); slot and bound tell where the least stands, and its score. */
-static void T(scan)(const float *t, int m, const float *packed, const float *offset, int first, int K, int rows,
-                    const int32_t *sets, int count, float *kept, int32_t *found, int32_t *slot, float *bound)
-{
-    float out[4][4 * W];
-    for (int b = 0; b < 4 * W; b += 2 * FLOATS) {
-        VF o0 = CATF(offset + b), o1 = CATF(offset + b + FLOATS);
-        VF a00 = o0, a01 = o1, a10 = o0, a11 = o1, a20 = o0, a21 = o1, a30 = o0, a31 = o1;
-        const float *w = packed + b, *t1 = t + m, *t2 = t1 + m, *t3 = t2 + m;
-        for (int i = 0; i < m; i++, w += 4 * W) {
-            VF w0 = CATF(w), w1 = CATF(w + FLOATS);
-            a00 += t[i] * w0; a01 += t[i] * w1; a10 += t1[i] * w0; a11 += t1[i] * w1;
-            a20 += t2[i] * w0; a21 += t2[i] * w1; a30 += t3[i] * w0; a31 += t3[i] * w1;
-        }
-        VF *to = (VF *)(out[0] + b);
-        to[0] = a00; to[1] = a01;
-        to = (VF *)(out[1] + b);
-        to[0] = a10; to[1] = a11;
-        to = (VF *)(out[2] + b);
-        to[0] = a20; to[1] = a21;
-        to = (VF *)(out[3] + b);
-        to[0] = a30; to[1] = a31;
-    }
-    int width = first + 4 * W < K ? 4 * W : K - first;
-    for (int n = 0; n < rows; n++, kept += count, found += count) {
-        const int32_t *members = sets ? sets + (size_t)n * count : NULL;
-        uint32_t above = 0;
-        for (int c = 0; c < 4 * W; c++) above |= (uint32_t)(out[n][c] > bound[n]) << c;
-        for (int c = 0; above && c < width; c++, above >>= 1) {
-            if (!(above & 1) || !(out[n][c] > bound[n])) continue;
-            int known = 0;
-            if (members)
-                for (int j = 0; j < count; j++) known |= members[j] == first + c;
-            if (known) continue;
-            kept[slot[n]] = out[n][c];
-            found[slot[n]] = first + c;
-            slot[n] = T(least)(kept, count);
-            bound[n] = kept[slot[n]];
-        }
-    }
-}
-
 static const row_set T(rows) = {
-    W, T(set_linear), T(set_diag), T(set_full), T(add_linear), T(add_diag), T(add_full), T(row_features), T(scan),
+    W, T(set_linear), T(set_diag), T(set_full), T(add_linear), T(add_diag), T(add_full), T(row_features),
+    {T(scan_linear), T(scan_diag), T(scan_full)}, T(gather), T(bound_of), T(above), T(keep_best),
 };
 
-#undef FLOATS
 #undef V
-#undef VF
 #undef AT
 #undef CAT
-#undef CATF
 #undef ZERO

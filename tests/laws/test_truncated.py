@@ -90,6 +90,36 @@ def test_the_bound_never_falls_and_ends_exact(case, cell, seed):
 
 
 @cases
+@pytest.mark.parametrize("d", [3, 36])
+@pytest.mark.parametrize(("n_tiles", "near"), [(1, 0), (0, 32), (1, 512), (99, 0)])
+def test_a_search_keeps_the_best_of_what_it_looked_at(case, d, n_tiles, near):
+    """Of old sets drawn at random: what remains is never worse, and the best where all components were seen."""
+    plain, _, model, start = problem(case, n=288, d=d)  # whole blocks, whose sets hold every component
+    state = MAPEM().start(model, start) if model.prior is not None else EM().start(model, start)
+    summary, part = plain.family.summary_, plain.family.scorer(state.theta)
+    scores = np.empty((len(plain), model.n_components))
+    plain.run(state.log_weights, state.theta, collect=False, scores=scores)
+    rng = np.random.default_rng(0)
+    sets = np.argsort(rng.random(scores.shape), axis=1)[:, :5].astype(np.int32)
+    before = np.sort(np.take_along_axis(scores, sets, axis=1), axis=1)
+    run_truncated(
+        plain.X, summary.origin, summary.scale, model.n_components, state.log_weights + part.offset, part,
+        plain.family.collector(state.theta, part, "soft"), sets, first_tile=1, n_tiles=n_tiles, near=near,
+        order=rng.permutation(len(plain)).astype(np.int32),
+    )  # fmt: skip
+    assert (np.sort(sets, axis=1)[:, 1:] > np.sort(sets, axis=1)[:, :-1]).all(), "a component came twice"
+    after = np.take_along_axis(scores, sets, axis=1)
+    assert (after[:, 0] >= after.max(axis=1) - 1e-9 * np.abs(after).max(axis=1)).all(), "the best is not in front"
+    after = np.sort(after, axis=1)
+    slack = 1e-9 * np.maximum(1.0, np.abs(before))
+    assert (after >= before - slack).all()
+    assert (after > before + slack).any()
+    if n_tiles == 99 or near == 512:
+        best = np.sort(scores, axis=1)[:, -5:]
+        np.testing.assert_allclose(after, best, rtol=1e-5, atol=1e-4)
+
+
+@cases
 def test_weights_are_repetition(case):
     rng = np.random.default_rng(1)
     X, weight = case.rows(rng, 120, 2), rng.integers(0, 4, size=120)
@@ -117,7 +147,12 @@ def test_threads_leave_the_bits_alone(case):
     found = []
     for n_threads in (1, 2, 3):
         sets = np.empty((len(plain), 6), dtype=np.int32)
-        for options in ({"fresh": True, "n_tiles": 99}, {"first_tile": 1, "n_tiles": 1}):
+        order = np.random.default_rng(0).permutation(len(plain)).astype(np.int32)
+        for options in (
+            {"fresh": True, "n_tiles": 99},
+            {"first_tile": 1, "n_tiles": 1},
+            {"first_tile": 1, "n_tiles": 1, "near": 32, "order": order},
+        ):
             score, _, n_k, sums = run_truncated(
                 plain.X, summary.origin, summary.scale, 40, state.log_weights + part.offset, part, collector, sets,
                 sample_weight=plain.weight, n_threads=n_threads, **options,
@@ -133,7 +168,8 @@ def test_an_outlier_beyond_float_range_sees_every_component():
     family = Gaussian("diag").bind(summarize(X, None, "columns"))
     source = TruncatedSource(X, None, family, 3)
     model = Model.build(family, DirichletWeights(1.0), 2 * tile_components, source)
-    state = EM().start(model, source.assign_given(model.n_components, codes=(np.arange(200) % 64).astype(np.int32)))
+    codes = (np.arange(200) % model.n_components).astype(np.int32)
+    state = EM().start(model, source.assign_given(model.n_components, codes=codes))
     exact = Source(X, None, family).run(state.log_weights, state.theta)
     found = source.run(state.log_weights, state.theta)
     assert np.isfinite(found.score)
@@ -157,7 +193,7 @@ def test_the_final_score_is_the_whole_likelihood():
     X = 3.0 * rng.normal(size=(40, 3))[rng.integers(40, size=900)] + rng.normal(size=(900, 3))
     for n_init in (1, 2):
         mixture = EMMixture(
-            40, family=Gaussian("diag"), n_active=3, n_init=n_init, random_state=1, tol=1e-3, max_iter=300
+            40, family=Gaussian("spherical"), n_active=3, n_init=n_init, random_state=1, tol=1e-3, max_iter=300
         ).fit(X)
         assert mixture.lower_bound_ == pytest.approx(mixture.score(X), rel=1e-12)
         np.testing.assert_array_equal(mixture.labels_, mixture.predict(X))
