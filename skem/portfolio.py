@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skem._kernels.agglomerate import ward
-from skem.engine import DistinctSource
+from skem.engine import DistinctSource, Source
 from skem.inference.base import starved
 from skem.inference.short import short_runs
 from skem.starts import StandardRows, find_centers, inner_rows, label_rest, lloyd
@@ -20,7 +20,7 @@ from skem.summary import subsample
 # data's covariance where the family knows correlations.
 ENTRIES = (("k-means", 1), ("hierarchical", 1), ("random", 8), ("projection", 4))
 # A race: the iterations of a run at each stage, and how many runs there are left after it.
-STAGES = ((3, 14), (10, 8), (25, 4), (60, 3))
+STAGES = ((6, 18), (15, 9), (30, 4))
 # Most runs that a race ends with.
 FINALISTS = STAGES[-1][1]
 # A race is run on about one row in RACE_SHARE, but no fewer rows than these.
@@ -98,7 +98,7 @@ def _labels(Z, centers):
     return lloyd(Z, None, centers, np.zeros_like(unit), unit, 0)[1]
 
 
-def _whiten(Z, weight):
+def whiten(Z, weight):
     """Rows in coordinates where their covariance is the unit matrix, flat directions left out."""
     mean = weight @ Z / weight.sum()
     centred = Z - mean
@@ -159,7 +159,7 @@ def propose(source, Z, weight, n_components, rng):
     starts : list of (name, labels)
         Labels are int32 ndarrays of shape (m,).
     """
-    metrics = [Z] if source.family.equivariance != "affine" else [Z, _whiten(Z, weight)]
+    metrics = [Z] if source.family.equivariance != "affine" else [Z, whiten(Z, weight)]
     starts = []
     for name, count in ENTRIES:
         for i, own in enumerate(metrics):
@@ -248,12 +248,13 @@ class Portfolio:
 
         Returns
         -------
-        going_on : list of (name, n_starts, state)
-            The kind of a start, how many starts led there and where they did; the best first.
+        going_on : list of (name, n_starts, given)
+            The kind of a start, how many starts led there and the `Pass` over all rows where they did; the best first.
         """
-        algorithm, model = self.algorithm, self.model
+        algorithm, model, whole = self.algorithm, self.model, source
         rows = subsample(source.X, source.weight, max(RACE_ROWS, int(model.total_weight) // RACE_SHARE))
         Z = StandardRows.of(source, rows).Z
+        raced_all = type(source) is Source and rows.weight.sum() >= model.total_weight * (1.0 - 1e-12)
         # weights grow to those of all rows, so that a prior weighs as much against a subsample
         weight = rows.weight * (model.total_weight / rows.weight.sum())
         weight = None if (weight == 1.0).all() else weight
@@ -278,7 +279,11 @@ class Portfolio:
                 least = entries[0].merit - BEHIND * model.total_weight
                 entries = [entry for entry in entries if entry.merit >= least]
         self._n_starts += len(starts)
-        return [(entry.name, entry.n_starts, runs.state(entry.run)) for entry in entries]
+        givens = [runs.given(entry.run) for entry in entries]
+        if not raced_all:
+            states = [self.begin(model, given) for given in givens]
+            givens = [whole.run(state.log_weights, state.theta, assign=algorithm.assign) for state in states]
+        return [(entry.name, entry.n_starts, given) for entry, given in zip(entries, givens, strict=True)]
 
     def add(self, name, fit, n_starts=None):
         """Add a run that has come to its end.

@@ -112,7 +112,7 @@ def test_compiled_short_runs_are_the_plain_ones():
         assert n_k.sum() == pytest.approx(150)
     for run in range(2):
         # the state of a compiled run is one update ahead
-        objectives = [em.run(model, source, runs.state(run)).objective for runs in both]
+        objectives = [em.run(model, source, em.start(model, runs.given(run))).objective for runs in both]
         assert objectives[0] == pytest.approx(objectives[1], abs=1e-6)
 
 

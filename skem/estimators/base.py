@@ -353,9 +353,7 @@ class BaseMixture(
             given = start(source, portfolio.model.n_components, init, rng, algorithm.assign)
             yield "given" if rng is None else init, None, given
         else:
-            for name, n_starts, state in portfolio.race(source, rng):
-                given = source.run(state.log_weights, state.theta, assign=algorithm.assign)
-                yield name, n_starts, given
+            yield from portfolio.race(source, rng)
 
     def _warm_start(self, family):
         """Log weights and theta of the mixture fitted before, read in the new data's coordinates."""

@@ -196,9 +196,8 @@ class GibbsMixture(BaseMixture):
             # the best optima of hard labels, in turn: apart from one another, and probable
             batch = MaximizationExpectation(sweeps=False)
             portfolio = Portfolio(batch, model, batch.start)
-            found = [state for *_, state in portfolio.race(as_given, start_rngs[0])]
-            starts = [found[i % len(found)] for i in range(self.n_chains)]
-            givens = [source.run(state.log_weights, state.theta, assign="hard") for state in starts]
+            found = [given for *_, given in portfolio.race(as_given, start_rngs[0])]
+            givens = [found[i % len(found)] for i in range(self.n_chains)]
         else:
             labels = (seed_labels(as_given, self.n_components, self.init, own) for own in start_rngs)
             givens = [source.assign_given(self.n_components, codes=own[rows.index]) for own in labels]

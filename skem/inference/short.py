@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from skem.engine import Pass
 from skem.inference.base import Fit
 from skem.starts import assign_labels
 
@@ -59,9 +60,10 @@ class PlainRuns:
             self._fits[run] = fit
         return fit.objective, fit.state.n_k
 
-    def state(self, run):
-        """Return the state of a run."""
-        return self._fits[run].state
+    def given(self, run):
+        """Return the `Pass` that the state of a run was made from, its score left out."""
+        state = self._fits[run].state
+        return Pass(-np.inf, 0, state.n_k, state.stats)
 
 
 class CompiledRuns:
@@ -107,9 +109,9 @@ class CompiledRuns:
         self._n_iter[run] = n_iter
         return self._objective[run], self._field.masses(run)
 
-    def state(self, run):
-        """Return the state of a run."""
-        return self._begin(self.model, self._to_pass(run))
+    def given(self, run):
+        """Return the last `Pass` of a run."""
+        return self._to_pass(run)
 
 
 def short_runs(algorithm, model, source, begin, n_runs):
