@@ -5,11 +5,12 @@ import warnings
 
 import numpy as np
 import pytest
-from public_estimators import CLASSES, MIXTURES, blobs, each_mixture, fitted_state, make, run_python
+from public_estimators import CLASSES, MIXTURES, blobs, each, each_mixture, fitted_state, make, run_python
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 import skem
+from skem.families import Gaussian
 
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn < 1.9 has no callbacks")
 
@@ -139,7 +140,7 @@ def test_scoring_monitor_logs_every_iteration(estimator):
     assert all(np.isfinite(row["adjusted_rand_score"]) for row in log.data)
 
 
-@each_mixture
+@each(*MIXTURES, skem.MixtureSelection)
 def test_progress_bar(estimator, capsys):
     pytest.importorskip("rich")
     clone(estimator).set_callbacks(callback.ProgressBar()).fit(blobs())
@@ -161,7 +162,7 @@ def test_registered_callbacks_survive_clone_and_pickle(cls):
     assert copy._skl_callbacks[0].events == estimator._skl_callbacks[0].events
 
 
-@each_mixture
+@each(*MIXTURES, skem.MixtureSelection)
 def test_a_failing_callback_leaves_the_estimator_as_it_was(estimator):
     class Failing(Recorder):
         def on_fit_task_end(self, estimator, context):
@@ -176,6 +177,41 @@ def test_a_failing_callback_leaves_the_estimator_as_it_was(estimator):
     assert fitted_state(estimator).keys() == before.keys()
     after = fitted_state(estimator)
     assert {name for name in before if before[name] != after[name]} <= {"_skl_callbacks"}
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("criterion", ["bic", "held_out"])
+def test_a_selection_reports_its_chains_of_candidates(criterion, n_jobs):
+    families = [Gaussian(code) for code in ("EII", "VII", "EEE")]
+    selection = skem.MixtureSelection(
+        n_components=(1, 2), families=families, criterion=criterion, cv=2, n_jobs=n_jobs, random_state=0
+    )
+    X = blobs()
+    plain = clone(selection).fit(X)
+    recorder = Recorder()
+    watched = clone(selection).set_callbacks(recorder).fit(X)
+    assert recorder.events[:2] == [("setup", "fit"), ("begin", "fit", 0)]
+    assert recorder.events[-2:] == [("end", "fit", 0), ("teardown", "fit")]
+    tasks = [event for event in recorder.events if event[1] == "candidates"]
+    assert tasks == [(kind, "candidates", i) for i in range(3) for kind in ("begin", "end")]
+    np.testing.assert_array_equal(watched.results_["score"], plain.results_["score"])
+    # one that has had enough gets the best of what there is
+    recorder = Recorder(stop_at=[("candidates", 1)])
+    stopped = clone(selection).set_callbacks(recorder).fit(X)
+    assert recorder.count("begin", "candidates") == 2
+    np.testing.assert_array_equal(stopped.results_["score"], plain.results_["score"][:4])
+    assert stopped.best_score_ == plain.results_["score"][:4].max()
+    assert stopped.predict(X).shape == (len(X),)
+
+
+def test_candidates_with_heavier_tails_are_tasks_too():
+    X = np.random.default_rng(0).standard_t(2.0, (300, 2))
+    recorder = Recorder()
+    selection = skem.MixtureSelection(n_components=(1,), random_state=0).set_callbacks(recorder).fit(X)
+    assert recorder.count("end", "candidates") == len(selection.results_["score"]) == 14 + 4
+    recorder = Recorder(stop_at=[("candidates", 13)])
+    selection.set_callbacks(recorder).fit(X)
+    assert recorder.count("end", "candidates") == 14
 
 
 def test_contexts_are_opened_only_for_callbacks(monkeypatch):

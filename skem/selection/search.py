@@ -1,6 +1,7 @@
 """The meta-estimator: fits all candidates, and behaves as the best."""
 
 import numbers
+import warnings
 from collections.abc import Iterable
 from functools import update_wrapper
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from skem._compat import (
+    CallbackSupportMixin,
     HasMethods,
     Interval,
     StrOptions,
@@ -30,6 +32,7 @@ from skem._compat import (
     validate_columns,
     validate_parameters,
     validate_rows,
+    with_callbacks,
 )
 from skem.estimators import EMMixture, VariationalMixture
 from skem.estimators.doclink import DocLinkMixin
@@ -42,6 +45,7 @@ from skem.selection.candidates import make_chains, numbers_of_components, severa
 from skem.selection.chains import fit_all, fit_chain
 from skem.selection.criteria import CRITERIA, check_criterion, choose, is_degenerate
 from skem.selection.folds import make_folds
+from skem.selection.progress import Progress
 from skem.selection.table import make_table, name_failures
 from skem.selection.tails import best_gaussian, has_heavy_tails, heavier_families
 
@@ -64,6 +68,7 @@ class MixtureSelection(
     TransformerMixin,
     ClusterMixin,
     DensityMixin,
+    CallbackSupportMixin,
     BaseEstimator,
 ):
     """The number of components, the family and the algorithm of a mixture, chosen by a criterion.
@@ -241,6 +246,7 @@ class MixtureSelection(
 
     # -- fitting ---------------------------------------------------------------------------------
 
+    @with_callbacks
     def fit(self, X, y=None, sample_weight=None):
         """Fit all candidates and keep the best.
 
@@ -249,7 +255,7 @@ class MixtureSelection(
         X : array-like of shape (n_samples, n_features)
             Rows.
         y : array-like of shape (n_samples,), default=None
-            For a splitter `cv` that asks for it; ignored otherwise.
+            For a splitter `cv` that asks for it; ignored otherwise. Callbacks see it.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights >= 0, not all zero: weight 2 equals the row twice, weight 0 its absence.
 
@@ -273,6 +279,7 @@ class MixtureSelection(
         return self
 
     def _fit(self, X, y, sample_weight):
+        given_X, given_weight = X, sample_weight
         validate_parameters(self, self._parameter_constraints)
         estimators = self._estimators()
         for estimator in estimators:
@@ -296,22 +303,39 @@ class MixtureSelection(
         if self.criterion == "held_out":
             folds = make_folds(self.cv, numeric, y, weight, np.random.default_rng(seed))
             fold_weights = np.array([len(test) if weight is None else weight[test].sum() for _, test in folds])
+        heavier = [] if families is not None or self.criterion == "held_out" else estimators
+        progress = Progress(
+            self,
+            len(chains) + sum(len(heavier_families(estimator, self.n_features_in_)) for estimator in heavier),
+            X=given_X,
+            y=y,
+            metadata=None if given_weight is None else {"sample_weight": given_weight},
+        )
         with remembering(X.shape[0]):
-            done = self._fit_chains(chains, folds, X, weight)
-        fitted = [done[i : i + len(folds)] for i in range(0, len(done), len(folds))]
-        if families is None and self.criterion != "held_out":
-            more = self._heavier(estimators, [own[0] for own in fitted], n_components, X, weight, seed)
+            fitted = self._fit_chains(chains, folds, X, weight, progress)
+        if heavier and not progress.stopped:
+            more = self._heavier(heavier, [own[0] for own in fitted], n_components, X, weight, seed)
             chains = chains + more
-            fitted += [[own] for own in self._fit_chains(more, folds, X, weight)]
+            fitted += self._fit_chains(more, folds, X, weight, progress)
+        chains = chains[: len(fitted)]
         self._publish(X, weight, chains, fitted, make_table(chains, fitted, fold_weights))
+        progress.finish()
 
-    def _fit_chains(self, chains, folds, X, weight):
-        """Fits of every chain to every fold, the folds of a chain one after the other."""
-        return Parallel(n_jobs=self.n_jobs)(
+    def _fit_chains(self, chains, folds, X, weight, progress):
+        """Fits of every chain to every fold, a list for each chain; of fewer chains where a callback has had enough."""
+        fits = Parallel(n_jobs=self.n_jobs, return_as="generator")(
             delayed(fit_chain)(chain, self.criterion, X, weight, fold, self.verbose)
             for chain in chains
             for fold in folds
         )
+        try:
+            # they come in order, fitted one after the other or side by side
+            return progress.watch(lambda chain: [next(fits) for _ in folds], chains)
+        finally:
+            with warnings.catch_warnings():
+                # of fits that nobody waits for any more
+                warnings.simplefilter("ignore")
+                fits.close()
 
     def _heavier(self, estimators, fitted, n_components, X, weight, seed):
         """Chains of families with heavier tails, where the best Gaussian candidate leaves room for them."""
