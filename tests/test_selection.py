@@ -20,7 +20,9 @@ from skem import BayesianKMeans, EMMixture, GaussianMixture, MAPMixture, Mixture
 from skem.exceptions import DegenerateComponentWarning
 from skem.families import Gaussian, Poisson
 from skem.selection.folds import make_folds
+from skem.selection.hierarchy import Hierarchy
 from skem.selection.neighbors import Neighbors
+from skem.summary import summarize
 
 DATA = Path(__file__).parent / "data"
 COLUMNS = {"full": "VVV", "tied": "EEE", "diag": "VVI", "spherical": "VII"}
@@ -408,3 +410,16 @@ def test_every_candidate_is_reported(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
     assert lines[0].startswith("EMMixture, full, n_components=1: bic -")
+
+
+def test_merged_rows_are_cut_at_any_number():
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1, 2], [40, 30, 20])
+    X = rng.standard_normal((90, 2)) * [2.0, 0.5] + 8.0 * np.column_stack([0 * truth, truth])
+    weight = rng.integers(1, 4, 90).astype(float)
+    hierarchy = Hierarchy(X, weight, 5)
+    family = Gaussian("diag").bind(summarize(X, weight, "columns"))
+    given = hierarchy.cut(3, family)
+    assert np.sort(given.n_k) == pytest.approx(np.sort(np.bincount(truth, weight)), rel=0.1)
+    np.testing.assert_allclose(hierarchy.cut(1, family).n_k, weight.sum())
+    assert Hierarchy(X[:4], None, 5).cut(5, Gaussian().bind(summarize(X[:4], None, "affine"))) is None

@@ -8,15 +8,19 @@ from sklearn.base import clone
 from skem._compat import single_blas_thread, take_rows
 from skem.estimators.base import BaseMixture
 from skem.exceptions import silent_warnings
+from skem.families import Gaussian
 from skem.inference.base import Model
 from skem.memory import remembering
 from skem.portfolio import StartRecord
 from skem.selection.criteria import CRITERIA, is_above, is_degenerate, measure
+from skem.selection.hierarchy import Hierarchy
 from skem.selection.neighbors import Neighbors
 
 # Starts that are cut from the fit before, and iterations of their race.
 N_SPLITS = 2
 RACE = 15
+# Starts that are more nats a row behind what is reached after their race go no further.
+HOPELESS = 0.2
 # Rows that a component should have for each parameter of its own.
 SUPPORT = 2.0
 
@@ -51,10 +55,14 @@ class Improver:
         Any fit of the chain.
     X : ndarray of shape (n_samples, n_features)
     sample_weight : ndarray of shape (n_samples,) or None
+    most : int
+        Largest number of components of the chain.
     """
 
-    def __init__(self, fitted, X, sample_weight):
+    def __init__(self, fitted, X, sample_weight, most):
         family = fitted.family_
+        # rows of other kinds have no covariance to tell them apart by
+        self.hierarchy = Hierarchy(X, sample_weight, most) if type(family) is Gaussian else None
         X = fitted._validate(X, False) if family.encodes else X
         d = X.shape[1]
         self.rows = X, sample_weight
@@ -72,10 +80,16 @@ class Improver:
         if not larger.degenerate_ and larger.n_components_ > fitted.n_components:
             self._improve("merge", fitted, self.neighbors.merges(larger, fitted.n_components))
 
+    def agglomerate(self, fitted):
+        """Improve a fit by a start from rows merged by likelihood, and return whether that has helped."""
+        if self.hierarchy is None or fitted.n_components == 1:
+            return False
+        return self._improve("hierarchical", fitted, self.neighbors.cut(self.hierarchy, fitted.n_components))
+
     def _improve(self, name, fitted, starts):
         """Publish the best run from these starts in a fit, if it is better: after a race, one goes to the end."""
         if not starts:
-            return
+            return False
         algorithm, source = fitted._algorithm(), fitted._source(*self.rows, self.family)
         race = fitted._algorithm()
         race.max_iter = min(RACE, algorithm.max_iter)
@@ -86,17 +100,21 @@ class Improver:
             given = source.run(log_weights, theta, assign=algorithm.assign)
             fits.append(race.run(model, source, fitted._order_start(algorithm, model, given)))
         best = max(fits, key=lambda fit: self._merit(fitted, model, fit))
-        if not best.converged and best.n_iter < algorithm.max_iter:
-            more = algorithm.run(model, source, best.state, n_iter=best.n_iter)
-            best = more._replace(objectives=[*best.objectives, *more.objectives[1:]])
         total = model.total_weight
         *before, reached = self._rate(
             fitted, fitted.degenerate_, fitted.weights_ * total, fitted._theta, fitted.lower_bound_ * total
         )
         *after, worth = self._merit(fitted, model, best)
-        if after > before or (after == before and is_above(worth, reached)):
+        hopeless = after <= before and worth < reached - HOPELESS * total
+        if not hopeless and not best.converged and best.n_iter < algorithm.max_iter:
+            more = algorithm.run(model, source, best.state, n_iter=best.n_iter)
+            best = more._replace(objectives=[*best.objectives, *more.objectives[1:]])
+            *after, worth = self._merit(fitted, model, best)
+        better = after > before or (after == before and is_above(worth, reached))
+        if better:
             record = StartRecord(name, getattr(fitted, "n_starts_", 1) + len(starts), 1)
             fitted._publish(model, source, best._replace(start=record))
+        return better
 
     def _merit(self, fitted, model, fit):
         """What a run is compared by, see `_rate`."""
@@ -171,6 +189,8 @@ def fit_chain(chain, criterion, X, sample_weight, fold=None, verbose=0):
 def fit_all(chain, X, sample_weight):
     """Fit the candidates of a chain, those that fall behind also from the one before and from the one after.
 
+    Gaussian ones all start a second time, from rows merged by likelihood.
+
     Parameters
     ----------
     chain : Chain
@@ -194,12 +214,19 @@ def fit_all(chain, X, sample_weight):
         errors.append(error)
     able = [fit for fit in fits if fit is not None and has_neighbors(fit)]
     if len(able) > 1:
-        improver = Improver(able[0], X, sample_weight)
+        improver = Improver(able[0], X, sample_weight, able[-1].n_components)
         for i in range(1, len(able)):
             if lags(able, i):
                 improver.split(able[i - 1], able[i])
         for i in range(len(able) - 2, -1, -1):
             if lags(able, i):
+                improver.merge(able[i + 1], able[i])
+        better = [improver.agglomerate(fit) for fit in able]
+        for i in range(1, len(able)):
+            if better[i - 1] and lags(able, i):
+                improver.split(able[i - 1], able[i])
+        for i in range(len(able) - 2, -1, -1):
+            if better[i + 1] and lags(able, i):
                 improver.merge(able[i + 1], able[i])
     return list(zip(fits, errors, strict=True))
 

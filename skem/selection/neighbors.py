@@ -38,7 +38,10 @@ class Neighbors:
 
     def _start(self, labels, n_components):
         """Log weights and parameters of labels of the subsample; None where a component has no row or is flat."""
-        given = self.source.assign_given(n_components, codes=labels)
+        return self._begin(self.source.assign_given(n_components, codes=labels))
+
+    def _begin(self, given):
+        """Log weights and parameters of statistics; None where a component has no row or is flat."""
         family = self.source.family
         if not (given.n_k > 0).all() or family.degenerate(given.stats).any():
             return None
@@ -116,6 +119,22 @@ class Neighbors:
             place[second] = first
             labels = place[labels]
         start = self._start(labels, n_components) if n_old == n_components else None
+        return [] if start is None else [start]
+
+    def cut(self, hierarchy, n_components):
+        """Starts from merged rows: one, or none.
+
+        Parameters
+        ----------
+        hierarchy : Hierarchy
+        n_components : int
+
+        Returns
+        -------
+        starts : list of (log_weights, theta)
+        """
+        given = hierarchy.cut(n_components, self.source.family)
+        start = None if given is None else self._begin(given)
         return [] if start is None else [start]
 
     def _closest(self, labels, n_components):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
-from skem import EMMixture, MAPMixture
+from skem import EMMixture, MAPMixture, MixtureSelection
 from skem.exceptions import DegenerateComponentWarning
 from skem.families import Gaussian, Poisson
 from skem.families.covariance import FOURTEEN
@@ -101,6 +101,18 @@ def test_more_starts_reach_mclust_where_one_race_does_not(name, code, n_componen
     mixture = EMMixture(n_components, family=Gaussian(code), n_init=10, random_state=0).fit(X)
     assert not mixture.degenerate_
     assert -mixture.bic(X) > bic_table(name)[code, n_components] - 1e-3
+
+
+@pytest.mark.parametrize(("name", "most"), [("faithful", 6), ("iris", 6)])
+def test_a_default_selection_seldom_ends_below_mclust(name, most):
+    families = [Gaussian(code) for code in FOURTEEN]
+    selection = MixtureSelection(n_components=range(1, 10), families=families, random_state=0).fit(load(name))
+    expected = bic_table(name)
+    table = selection.results_
+    cells = [(params["family"].covariance_type, params["n_components"]) for params in table["params"]]
+    short = np.array([expected[cell] for cell in cells]) - table["score"]
+    assert (short > 1e-3).sum() <= most
+    assert (short < -1e-3).sum() > 80
 
 
 @pytest.mark.parametrize("code", ["VEE", "EVV"])

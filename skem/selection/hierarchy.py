@@ -1,0 +1,72 @@
+"""Rows merged two by two, cut at any number of components: one tree for all Gaussian candidates."""
+
+from functools import cached_property
+
+from skem._kernels.agglomerate import ward
+from skem.engine import DistinctSource
+from skem.families import Gaussian
+from skem.memory import recall
+from skem.portfolio import GROUPS, whiten
+from skem.starts import StandardRows
+from skem.summary import subsample, summarize
+
+# Distinct rows that are merged at most, and groups that are merged by likelihood.
+MOST_MERGED = 2048
+FEWEST_GROUPS = 128
+MOST_GROUPS = 256
+
+
+class Hierarchy:
+    """Merges that cost the least likelihood, where mclust begins all its models (Fraley 1998).
+
+    Components may have any covariances, whatever the candidates': Ward's tree in units of the data's covariance leaves
+    groups, which are merged by the classification likelihood.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+    sample_weight : ndarray of shape (n_samples,) or None
+    most : int
+        Largest number of components that will be asked for.
+    """
+
+    def __init__(self, X, sample_weight, most):
+        self.about = X, sample_weight
+        self.most = most
+
+    @cached_property
+    def _merged(self):
+        return recall(self._merge, self.about, (self.most,))
+
+    def _merge(self):
+        X, sample_weight = self.about
+        family = Gaussian()
+        family = family.bind(summarize(X, sample_weight, family.equivariance))
+        rows = subsample(X, sample_weight, MOST_MERGED)
+        source = DistinctSource(X, rows.weight, family, rows.index)
+        Z = whiten(StandardRows.of(source, rows).Z, rows.weight)
+        groups = ward(Z, rows.weight, min(len(Z), max(FEWEST_GROUPS, GROUPS * self.most), MOST_GROUPS))
+        return source, groups, source.assign_given(int(groups.max()) + 1, codes=groups).stats
+
+    def cut(self, n_components, family):
+        """Statistics of the rows in so many clusters, or None where there are too few groups.
+
+        Parameters
+        ----------
+        n_components : int
+        family : Family
+            Bound to the rows, whose statistics they are.
+
+        Returns
+        -------
+        given : Pass or None
+        """
+        source, groups, stats = self._merged
+        if stats.n_components < n_components:
+            return None
+
+        def labels():
+            return source.family.agglomerate(stats, n_components)[groups]
+
+        own = DistinctSource(source.X, source.weight, family, source.index)
+        return own.assign_given(n_components, codes=recall(labels, self.about, (self.most, n_components)))
