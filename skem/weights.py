@@ -97,10 +97,6 @@ class DirichletWeights:
     def opening(self, prior):
         """What a component's first row adds to log p(z) beyond the Dirichlet's share of it, or None for nothing."""
 
-    def held(self, prior):
-        """Whether a prior counts rows of each component: ndarray of shape (n_components,)."""
-        return np.zeros(prior.n_components, dtype=bool)
-
 
 class StickBreakingWeights:
     """Weights of a truncated Dirichlet process: pi_k = v_k prod_{j<k} (1 - v_j), v_k ~ Beta(1, concentration).
@@ -352,10 +348,6 @@ class PartitionWeights:
         """
         counts = np.array([self._log_count(n_clusters) for n_clusters in range(prior.n_components + 1)])
         return np.diff(counts) + self.partitions.size_offset
-
-    def held(self, prior):
-        """Whether a prior counts rows of each component: ndarray of shape (n_components,)."""
-        return prior.mass > 0
 
 
 PARTITION_PRIORS = {

@@ -16,7 +16,7 @@ from skem import BayesianKMeans
 from skem.engine import DistinctSource, Source
 from skem.families import Gaussian, Poisson
 from skem.inference.base import Model
-from skem.inference.hard import settle
+from skem.inference.hard import MaximizationExpectation, settle
 from skem.inference.moves import Doubts
 from skem.inference.partition import Evidence, Merges
 from skem.inference.search import Search
@@ -87,18 +87,19 @@ def test_sweeps_are_exact_and_end_where_no_row_can_gain(family, prior, weighted)
     labels = np.arange(len(source), dtype=np.int32) % (n_clusters - 3)
     labels[:2] = n_clusters - 3, n_clusters - 2
     model = evidence.at(n_clusters)
-    now = evidence.partition(source, labels, n_clusters)
-    while True:
-        after, value = settle(model, source, labels, 1, refill=True)
-        best = evidence.partition(source, after, n_clusters)
-        assert best.objective == pytest.approx(value + evidence.model.log_base, rel=1e-13, abs=1e-8)
-        assert best.objective >= now.objective - 1e-9
-        if np.array_equal(after, labels):
-            break
-        labels, now = after, best
+    for max_sweeps in (0, 1, 20):
+        settled, value = settle(model, source, labels, max_sweeps)
+        now = evidence.partition(source, settled, n_clusters)
+        assert now.objective == pytest.approx(value + evidence.model.log_base, rel=1e-13, abs=1e-8)
+    algorithm = MaximizationExpectation()
+    start = algorithm.start(model, source.assign_given(n_clusters, codes=settled))
+    fit = algorithm.run(model, source, start, labels=settled)
+    assert (np.diff([now.objective, *fit.objectives]) >= -1e-9).all()
+    best = evidence.partition(source, fit.labels, n_clusters)
+    assert best.objective == pytest.approx(fit.objective, rel=1e-13, abs=1e-8)
     for row in range(len(source)) if evidence.model.family.collapsed_kind is not None else ():
         for k in range(n_clusters):
-            moved = labels.copy()
+            moved = fit.labels.copy()
             moved[row] = k
             assert evidence.partition(source, moved, n_clusters).objective <= best.objective + 1e-8
 
@@ -283,10 +284,11 @@ def test_many_rows_begin_with_a_sample(monkeypatch):
     ("number", "kind", "without"),
     [
         (None, "draw", {"TEMPERATURES": ()}),
+        (17, "shift", {"MARGINS": ()}),
         (160, "split", {"N_LOSING": 0}),
         (152, "merge", {"N_LOSING": 0}),
     ],
-    ids=["draws", "losing split", "losing merge"],
+    ids=["draws", "shifts", "losing split", "losing merge"],
 )
 def test_moves_at_the_end_lead_higher(number, kind, without, monkeypatch):
     # the repository's folder comes last, for an installed skem to stay the one that is tested
@@ -296,37 +298,54 @@ def test_moves_at_the_end_lead_higher(number, kind, without, monkeypatch):
     X = load_wine().data if number is None else problem_of(number).X
     evidence, source = problem(FAMILIES[0], X)
     steps = []
+    if kind != "shift":
+        # borders that move lead as high
+        monkeypatch.setattr(search_module, "MARGINS", ())
     search = Search(evidence, source, np.random.default_rng(0), on_step=lambda kind, now: steps.append((kind, now)))
     nothing = np.zeros(len(source), dtype=np.int32)
     found = search.run(nothing, 1)
     for name, value in without.items():
         monkeypatch.setattr(search_module, name, value)
     before = Search(evidence, source, np.random.default_rng(0)).run(nothing, 1)
-    assert found.objective > before.objective + 5.0
+    assert found.objective > before.objective + 1.0
     gained = [now for name, now in steps if name == kind and now.objective > before.objective]
     assert gained
     for now in gained:
         assert now.objective == pytest.approx(objective(evidence, source, now.labels), rel=1e-13)
 
 
-def test_draws_settle_with_the_sure_rows_where_they_are():
-    """The gain that rows in doubt see, given the others, is that of all rows."""
-    evidence, source = problem(FAMILIES[0], load_wine().data)
+@pytest.mark.parametrize("family", [FAMILIES[0], FAMILIES[-2]], ids=repr)
+def test_draws_and_shifts_gain_or_are_nothing(family):
+    """What is found is better by the exact objective, and what is not leaves no trace."""
+    X = load_wine().data
+    evidence, source = problem(family, X)
     labels = np.zeros(len(source), dtype=np.int32)
     now = Search(evidence, source, np.random.default_rng(0)).run(labels, 1)
-    # a worse partition, which draws lead away from
-    labels = now.labels.copy()
-    labels[::7] = (labels[::7] + 1) % len(now.state.n_k)
-    partition = evidence.partition(source, labels, len(now.state.n_k))
-    doubts = Doubts(evidence, source, partition)
-    order = np.sort(doubts.scores, axis=1)
-    np.testing.assert_array_equal(doubts.margin, order[:, -1] - order[:, -2])
-    rng = np.random.default_rng(1)
-    found = [doubts.drawn(temperature, rng) for temperature in (0.1, 1.0, 2.0, 8.0)]
-    gained = [drawn for drawn in found if drawn is not None]
-    assert gained
-    for drawn in gained:
-        assert evidence.partition(source, drawn, partition.n_clusters).objective > partition.objective
+    # a worse partition, which they lead away from
+    labels, n_clusters = now.labels.copy(), len(now.state.n_k)
+    labels[::7] = (labels[::7] + 1) % n_clusters
+    worse, best = (evidence.partition(source, codes, n_clusters) for codes in (labels, now.labels))
+    assert n_clusters > 1
+    tries = {}
+    for name, partition in (("worse", worse), ("best", best)):
+        doubts = Doubts(evidence, source, partition)
+        everywhere = np.arange(len(source))
+        order = np.sort(doubts.scores, axis=1)
+        own, other = doubts.scores[everywhere, partition.labels], doubts.scores[everywhere, doubts.other]
+        np.testing.assert_array_equal(np.abs(doubts.margin), order[:, -1] - np.minimum(own, other))
+        np.testing.assert_array_equal(doubts.margin, own - other)
+        rng = np.random.default_rng(1)
+        found = [doubts.drawn(temperature, rng) for temperature in (0.1, 1.0, 2.0, 8.0)]
+        found += [doubts.shifted(k, margin) for k in range(n_clusters) for margin in (2.0, -2.0, 50.0, -50.0)]
+        tries[name] = found
+        for new in found:
+            assert new is None or evidence.partition(source, new, n_clusters).objective > partition.objective
+        # as from the beginning
+        again = doubts.drawn(1.0, np.random.default_rng(2))
+        fresh = Doubts(evidence, source, partition).drawn(1.0, np.random.default_rng(2))
+        np.testing.assert_array_equal(again, fresh)
+    assert any(new is not None for new in tries["worse"][:4])
+    assert any(new is not None for new in tries["worse"][4:])
 
 
 def test_a_callback_or_max_iter_stops_the_search():

@@ -29,7 +29,8 @@ cdef class Moves:
     cdef void _give_or_take(self, Py_ssize_t k, Row *row, double w, bint observe) noexcept nogil
     cdef Py_ssize_t _sweep_rows(
         self, const Matrix *X, const double[::1] w, int32_t[::1] labels, const Py_ssize_t[::1] order,
-        Py_ssize_t start, Py_ssize_t stop, bint refill, const double[::1] opening, double[::1] lead, double *gain,
+        Py_ssize_t start, Py_ssize_t stop, bint refill, const double[::1] opening, const int32_t[::1] targets,
+        double[::1] lead, double *gain,
     ) noexcept nogil
 
     # what a kind brings

@@ -28,4 +28,5 @@ class Moves:
         n_rows: NDArray[np.intp] | None = None,
         lead: NDArray[np.float64] | None = None,
         opening: NDArray[np.float64] | None = None,
+        targets: NDArray[np.int32] | None = None,
     ) -> tuple[int, float]: ...

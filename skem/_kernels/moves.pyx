@@ -136,6 +136,7 @@ cdef class Moves:
         Py_ssize_t stop,             # IN
         bint refill,                 # IN
         const double[::1] opening,   # IN, empty for none
+        const int32_t[::1] targets,  # IN, empty for none
         double[::1] lead,            # OUT, empty for none
         double *gain,                # IN OUT
     ) noexcept nogil:
@@ -151,6 +152,8 @@ cdef class Moves:
             if w[row] == 0:
                 continue
             old = new = labels[row]
+            if targets.shape[0] > 0 and targets[row] == old:
+                continue
             entries = pn.row_of(X, row)
             alone = counts and self._n_rows[old] == 1
             if alone and self._n_k[old] != w[row]:
@@ -165,7 +168,9 @@ cdef class Moves:
                         self._score[k] += opening[n_others]
                 n_others += alone
             margin = SAME_SCORE * fmax(1, fabs(self._score[old]))
-            for k in range(self.n_components):
+            if targets.shape[0] > 0:
+                new = targets[row]
+            for k in range(self.n_components if targets.shape[0] == 0 else 0):
                 if self._score[k] > self._score[new] + margin and (refill or self._n_rows[k] > 0):
                     new = k
             if lead.shape[0] > 0:
@@ -199,6 +204,7 @@ cdef class Moves:
         Py_ssize_t[::1] n_rows=None,
         double[::1] lead=None,
         const double[::1] opening=None,
+        const int32_t[::1] targets=None,
     ):
         """Move each row, in the given order, to where it raises log p(x, z) the most.
 
@@ -222,8 +228,10 @@ cdef class Moves:
         lead : ndarray of shape (n_samples,), default=None
             By how much each visited row's component is ahead of the next best, written.
         opening : ndarray of shape (K,), default=None
-            What is added to the score of a component without other rows, where so many others have some: the rest of a
-            partition's prior, in which the number of clusters counts. None means labels, which know no such thing.
+            What is added to the score of a component without other rows, where so many others have some: the rest of
+            a partition's prior, in which the number of clusters counts. None means labels, which know no such thing.
+        targets : ndarray of shape (n_samples,), int32, default=None
+            Labels that the visited rows take, whatever that gains or loses. None means those that gain the most.
 
         Returns
         -------
@@ -250,6 +258,15 @@ cdef class Moves:
             opening = np.empty(0)
         elif opening.shape[0] != self.n_components:
             raise ValueError(f"opening must hold {self.n_components} values, got {opening.shape[0]}")
+        if targets is None:
+            targets = np.empty(0, np.int32)
+        elif targets.shape[0] != n:
+            raise ValueError(f"targets must hold a label per row, {n}, got {targets.shape[0]}")
+        for at in range(n_visits if targets.shape[0] else 0):
+            if 0 <= order[at] < n and not 0 <= targets[order[at]] < self.n_components:
+                raise ValueError(
+                    f"targets must be within 0 and {self.n_components - 1}, got {targets[order[at]]}"
+                )
         self._n_rows[:] = 0
         for row in range(n):
             if not w[row] >= 0:
@@ -282,7 +299,9 @@ cdef class Moves:
         while start < n_visits:
             stop = min(start + step, n_visits)
             with nogil:
-                n_moved += self._sweep_rows(&matrix, w, labels, order, start, stop, refill, opening, lead, &gain)
+                n_moved += self._sweep_rows(
+                    &matrix, w, labels, order, start, stop, refill, opening, targets, lead, &gain
+                )
             PyErr_CheckSignals()
             start = stop
         if n_rows is not None:

@@ -93,7 +93,72 @@ class MaximizationExpectation(Algorithm):
         return fit._replace(converged=False)
 
 
-def settle(model, source, labels, max_sweeps, about=None, refill=False):
+class Rows:
+    """Rows of a partition that move one by one, and go back where that has gained nothing.
+
+    Parameters
+    ----------
+    model : Model
+        Of a family with a `collapsed_kind`.
+    source : DistinctSource
+    state : State
+        That of the labels.
+    labels : int32 ndarray of shape (n,)
+    """
+
+    def __init__(self, model, source, state, labels):
+        self.model, self._start, self.labels = model, state, labels
+        self._X, self._weight = source.internal(slice(None)), source.canonical().weight
+        self._opening = model.weights.opening(model.weight_prior)
+        self._collapsed = None
+
+    def settled(self, rows, labels, max_sweeps):
+        """Labels that rows settle at from others, if that gains.
+
+        Parameters
+        ----------
+        rows : intp ndarray of shape (m,)
+            Which move; those that hardly would are left out on the way.
+        labels : int32 ndarray of shape (n,)
+            Where they begin.
+        max_sweeps : int
+
+        Returns
+        -------
+        labels : int32 ndarray of shape (n,) or None
+            None where the objective is not higher than before.
+        """
+        if self._collapsed is None:
+            try:
+                self._collapsed = collapsed(self.model, self._start)
+            except np.linalg.LinAlgError:
+                return None
+        now, order, lead = self.labels.copy(), rows, np.empty(len(self.labels))
+        gain = self._sweep(now, rows, targets=labels)[1]
+        for _ in range(max_sweeps):
+            moved, more = self._sweep(now, order, lead=lead)
+            gain += more
+            if moved == 0:
+                break
+            order = order[lead[order] < NEAR]
+        if not gain > 0.0:
+            self._sweep(now, rows, targets=self.labels)
+        if gain > 0.0 or self._collapsed.n_repairs:
+            # the rows are elsewhere, or digits are lost: begin anew
+            self._collapsed = None
+        return now if gain > 0.0 else None
+
+    def _sweep(self, labels, order, **options):
+        return self._collapsed.sweep(self._X, self._weight, labels, order, opening=self._opening, **options)
+
+
+def collapsed(model, state):
+    """Posteriors of a state that rows can be taken from and given to."""
+    arrays = state.posterior.to_dict()["arrays"]
+    return Collapsed(model.family.collapsed_kind, arrays, state.n_k, model.weight_prior.alpha)
+
+
+def settle(model, source, labels, max_sweeps, about=None):
     """Sweep over a few rows until next to no single move raises log p(x, z), from labels that nothing fits yet.
 
     Parameters
@@ -104,8 +169,6 @@ def settle(model, source, labels, max_sweeps, about=None, refill=False):
     max_sweeps : int
     about : ndarray of shape (n_components, d), default=None
         Points near the components' means, where they are known.
-    refill : bool, default=False
-        Whether a component that none of these rows is in may receive one.
 
     Returns
     -------
@@ -132,10 +195,9 @@ def settle(model, source, labels, max_sweeps, about=None, refill=False):
     X, n = source.internal(slice(None)), len(source)
     weight, order, lead, labels = source.canonical().weight, np.arange(n), np.empty(n), labels.copy()
     evidence = log_evidence(model, posterior, model.weight_prior.merge(model.weights.statistics(given.n_k)))
-    opening, held = model.weights.opening(model.weight_prior), model.weights.held(model.weight_prior)
-    n_rows = np.bincount(labels, minlength=n_components) + held
+    opening = model.weights.opening(model.weight_prior)
     for _ in range(max_sweeps):
-        moved, gain = state.sweep(X, weight, labels, order, refill=refill, n_rows=n_rows, lead=lead, opening=opening)
+        moved, gain = state.sweep(X, weight, labels, order, refill=False, lead=lead, opening=opening)
         evidence += gain
         if state.n_repairs:
             # the gains have lost digits, too
@@ -159,12 +221,7 @@ def _sweep(model, source, rows, fit):
     """
     labels = fit.labels[rows.index]
     try:
-        state = Collapsed(
-            model.family.collapsed_kind,
-            fit.state.posterior.to_dict()["arrays"],
-            fit.state.n_k,
-            model.weight_prior.alpha,
-        )
+        state = collapsed(model, fit.state)
     except np.linalg.LinAlgError:
         # an outlier has drowned a scatter's digits, and with them the gains of single moves
         return 0, fit.labels

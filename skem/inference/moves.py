@@ -6,7 +6,7 @@ import numpy as np
 
 from skem.inference.base import UPDATES
 from skem.inference.cuts import best_cuts, sample_to_cut
-from skem.inference.hard import MaximizationExpectation, settle
+from skem.inference.hard import MaximizationExpectation, Rows, settle
 
 # Cuts of a cluster that are followed up.
 N_CUTS = 2
@@ -107,13 +107,17 @@ class Doubts:
 
     def __init__(self, evidence, source, partition):
         self.source, self.labels = source, partition.labels
-        self.about = getattr(partition.stats, "mean", None)
         self.model = evidence.at(partition.n_clusters)
-        state = UPDATES["evidence"](self.model, partition.stats, partition.n_k)
+        self._start = UPDATES["evidence"](self.model, partition.stats, partition.n_k)
         self.scores = np.empty((len(source), partition.n_clusters))
-        source.run(state.log_weights, state.theta, collect=False, weighted=False, scores=self.scores)
-        best = np.partition(self.scores, -2, axis=1)
-        self.margin = best[:, -1] - best[:, -2]
+        source.run(self._start.log_weights, self._start.theta, collect=False, weighted=False, scores=self.scores)
+        everywhere, own = np.arange(len(source)), self.scores[np.arange(len(source)), self.labels]
+        others = self.scores.copy()
+        others[everywhere, self.labels] = -np.inf
+        #: the best of the other clusters, and by how much it is behind
+        self.other = others.argmax(axis=1)
+        self.margin = own - others[everywhere, self.other]
+        self._rows: Rows | None = None
 
     def drawn(self, temperature, rng):
         """Labels that rows in doubt settle at from labels drawn by their scores; None where they gain nothing.
@@ -130,26 +134,41 @@ class Doubts:
         -------
         labels : int32 ndarray of shape (n,) or None
         """
-        doubtful = self.margin < IN_DOUBT * temperature
-        rows = np.flatnonzero(doubtful)
+        rows = np.flatnonzero(self.margin < IN_DOUBT * temperature)
         if len(rows) < 2:
             return None
+        drawn = self.labels.copy()
         gumbel = rng.gumbel(size=(len(rows), self.model.n_components))
-        drawn = (self.scores[rows] / temperature + gumbel).argmax(axis=1).astype(np.int32)
-        part, model = self.source.part(rows), self._given(~doubtful)
-        drawn, after = settle(model, part, drawn, DRAW_SWEEPS, self.about, refill=True)
-        before = part.assign_given(model.n_components, codes=self.labels[rows], about=self.about)
-        if after <= UPDATES["evidence"](model, before.stats, before.n_k).evidence:
+        drawn[rows] = (self.scores[rows] / temperature + gumbel).argmax(axis=1)
+        return self._settled(rows, drawn)
+
+    def shifted(self, cluster, margin):
+        """Labels that rows settle at after a cluster's borders have moved; None where they gain nothing.
+
+        Parameters
+        ----------
+        cluster : int
+        margin : float
+            Rows that prefer another cluster by less than this become the cluster's; if negative, those that prefer it
+            by less go to their second best.
+
+        Returns
+        -------
+        labels : int32 ndarray of shape (n,) or None
+        """
+        inside, outside = self.labels == cluster, self.other == cluster
+        moved = np.flatnonzero((self.margin < abs(margin)) & (outside if margin > 0 else inside))
+        if len(moved) < 2:
             return None
         labels = self.labels.copy()
-        labels[rows] = drawn
-        return labels
+        labels[moved] = self.other[moved]
+        return self._settled(np.flatnonzero((inside | outside) & (self.margin < IN_DOUBT + abs(margin))), labels)
 
-    def _given(self, sure):
-        """Model of the rows in doubt, the others being where they are."""
-        rows, model = np.flatnonzero(sure), self.model
-        if len(rows) == 0:
-            return model
-        given = self.source.part(rows).assign_given(model.n_components, codes=self.labels[rows], about=self.about)
-        weight_prior = model.weight_prior.merge(model.weights.statistics(given.n_k))
-        return model._replace(prior=model.prior.merge(given.stats), weight_prior=weight_prior)
+    def _settled(self, rows, labels):
+        """Labels that some rows settle at from others; None where they gain nothing."""
+        if self.model.family.collapsed_kind is None:
+            settled, evidence = settle(self.model, self.source, labels, DRAW_SWEEPS)
+            return settled if evidence > self._start.evidence else None
+        if self._rows is None:
+            self._rows = Rows(self.model, self.source, self._start, self.labels)
+        return self._rows.settled(rows, labels, DRAW_SWEEPS)

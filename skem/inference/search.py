@@ -22,8 +22,11 @@ ROUNDING = 1e-11
 SURPLUS = ((2, 8), (1, 2))
 # Rows a cluster has on average, at least, where there are many; but a few clusters may have one row each.
 LEAST_ROWS, FEWEST = 5, 10
-# Temperatures at which labels are drawn, in turn and round again, until as many draws in a row were in vain.
+# Temperatures at which labels are drawn, in turn with the shifts below and round again, until all were in vain.
 TEMPERATURES = (1.0, 2.0, 1.0, 4.0, 1.0, 8.0)
+# Nats by which rows prefer another cluster that one takes in, and, negative, those by which rows that it gives away
+# prefer it.
+MARGINS = (1.0, 3.0, -1.0, -3.0)
 # Moves that lose which are followed up, pairs of clusters that are looked at for them, and most sweeps after each.
 N_LOSING, N_PAIRS, MAX_SWEEPS = 2, 2, 20
 # Nats below which two clusters divided anew are the same two.
@@ -36,11 +39,12 @@ class Search:
     """Split, merge and move on until nothing raises log p(x, partition).
 
     A round tries every cluster in two, accepts the gainful splits together, lets all rows move, and merges while a
-    merge gains. Where neither splits nor merges are left, rows move one by one. Every step is judged by the exact
-    objective, which never falls. Then the rows are divided into too many clusters by k-means, and climb from there:
-    what a plane cannot cut shows, and a poor optimum is left. At the end labels are drawn at random where rows are in
-    doubt and settle, and moves that lose little are followed up. Where rows are many, all this is done with a sample of
-    them, and what was found there is where all rows go on.
+    merge gains. Where neither splits nor merges are left, the prior is chosen that the clusters like best, and rows
+    move one by one. Every step is judged by the exact objective, which never falls. Then the rows are divided into too
+    many clusters by k-means, and climb from there: what a plane cannot cut shows, and a poor optimum is left. At the
+    end labels are drawn at random where rows are in doubt, and the borders of clusters are shifted, and rows settle;
+    and moves that lose little are followed up. Where rows are many, all this is done with a sample of them, and what
+    was found there is where all rows go on.
 
     Parameters
     ----------
@@ -74,6 +78,10 @@ class Search:
         self._monitor = None
         self._stopped = False
         self._rested: Any = None
+        # what draws and shifts lead nowhere from
+        self._shaken: Any = None
+        # a best partition whose prior its clusters like best
+        self._content: Any = None
         # which failed attempt at a split a row took part in last, and the attempts
         self._tried = np.full(len(source), -1, dtype=np.int32)
         self._failed: list[Move] = []
@@ -102,8 +110,9 @@ class Search:
         elif len(self.source) > 2 * size:
             self._climb(*self._found_in_sample(labels, n_clusters, size))
         else:
+            model = self.evidence.model
             self._climb(labels, n_clusters)
-            if self._choose_prior():
+            if self.evidence.model is not model:
                 # the way up may be another from the beginning
                 self._climb(labels, n_clusters)
             n_clusters = None
@@ -111,9 +120,8 @@ class Search:
             while not self.done and self.best.n_clusters != n_clusters:
                 self._climb_anew()
                 self.now, n_clusters = self.best, self.best.n_clusters
-                while not self.done and (self._shake() or self._follow_up() or self._choose_prior()):
+                while not self.done and (self._shake() or self._follow_up()):
                     pass
-        self._choose_prior()
         best = self.best
         # that no move gained is known after a round of them, too
         objectives = self.objectives if len(self.objectives) > 1 else 2 * self.objectives
@@ -122,17 +130,18 @@ class Search:
             self._state(best), best.objective, objectives, len(objectives) - 1, not self.done, best.labels, model=model
         )
 
-    def _choose_prior(self):
-        """Go on from the best under the prior that its clusters like best; whether that is another."""
+    def _likes_another_prior(self):
+        """Take the prior that the clusters of the best like best; whether that is another."""
+        if self.now is not self.best or self.now is self._content:
+            return False
         model = self.evidence.at(self.best.n_clusters)
         likelier = likeliest_prior(model, self.best.stats)
-        if likelier is model or self.done:
+        if likelier is model:
+            self._content = self.now
             return False
         self._take_prior(likelier)
         self.now = self.evidence.partition(self.source, self.best.labels, self.best.n_clusters)
         self._note("prior")
-        self._go_on()
-        self._choose_prior()
         return True
 
     def _take_prior(self, model):
@@ -191,7 +200,7 @@ class Search:
 
     def _go_on(self):
         """Split and merge, and let rows move, until nothing gains."""
-        while not self.done and (self._split_all() | self._merge_all() or self._rest()):
+        while not self.done and (self._split_all() | self._merge_all() or self._likes_another_prior() or self._rest()):
             pass
 
     @property
@@ -296,23 +305,42 @@ class Search:
         self._accept("batch", self._moved(self.now, ROUND_UPDATES))
         return True
 
-    # -- draws -----------------------------------------------------------------------------------
+    # -- draws and shifts ------------------------------------------------------------------------
 
     def _shake(self):
-        """Draw labels at random where rows are in doubt, and let them settle, until that leads no higher."""
-        n_vain = turn = 0
+        """Draw labels where rows are in doubt, and shift clusters' borders, and let rows settle, while that gains."""
         before = self.now
-        while n_vain < len(TEMPERATURES) and self.now.n_clusters > 1 and not self.done:
-            if n_vain == 0:
-                doubts = Doubts(self.evidence, self.source, self.now)
-            labels = doubts.drawn(TEMPERATURES[turn % len(TEMPERATURES)], self.rng)
-            n_vain, turn = n_vain + 1, turn + 1
-            if labels is not None and self._accept(
-                "draw", self.evidence.partition(self.source, labels, self.now.n_clusters)
-            ):
-                n_vain = 0
+        while not self.done and self._shaken is not self.now:
+            self._draw_and_shift()
+            self._shaken = self.now
+            if self.now is not before:
                 self._go_on()
         return self.now is not before
+
+    def _draw_and_shift(self):
+        """Draws and shifts in turn, until all were in vain."""
+        n_vain, turn, doubts, n_clusters = 0, 0, None, self.now.n_clusters
+        shifts = [(k, margin) for margin in MARGINS for k in range(n_clusters)]
+        if self.evidence.model.family.collapsed_kind is None:
+            # all rows would have to be updated for each
+            shifts = []
+        n_turns = len(TEMPERATURES) + len(shifts) if n_clusters > 1 else 0
+        while n_vain < n_turns and not self.done:
+            doubts = doubts or Doubts(self.evidence, self.source, self.now)
+            at = turn % n_turns
+            if at < len(TEMPERATURES):
+                kind, labels = "draw", doubts.drawn(TEMPERATURES[at], self.rng)
+            else:
+                kind, labels = "shift", doubts.shifted(*shifts[at - len(TEMPERATURES)])
+            n_vain, turn = n_vain + 1, turn + 1
+            if labels is None:
+                continue
+            after = self.evidence.partition(self.source, labels, n_clusters)
+            if self._accept(kind, after):
+                n_vain, doubts = 0, None
+                if after.n_clusters < n_clusters:
+                    # one has lost its last row
+                    return
 
     # -- moves that lose -------------------------------------------------------------------------
 

@@ -333,6 +333,23 @@ def test_each_visit_takes_the_best_component(kind):
 
 
 @kinds
+def test_rows_go_where_they_are_told_and_back(kind):
+    K = 3
+    X, w, labels, alpha = make_rows(kind, 40, 2, K, seed=5)
+    rows, targets = np.arange(0, 40, 2), np.roll(labels, 1)
+    told, state = labels.copy(), make_state(kind, X, w, labels, alpha)
+    n_moved, gain = state.sweep(X, w, told, rows, targets=targets)
+    expected = labels.copy()
+    expected[rows] = targets[rows]
+    np.testing.assert_array_equal(told, np.where(w > 0, expected, labels))
+    assert n_moved == (told != labels).sum() > 5
+    value = log_joint(kind, X, w, told, K, alpha) - log_joint(kind, X, w, labels, K, alpha)
+    assert gain == pytest.approx(value, rel=1e-8, abs=1e-8)
+    assert state.sweep(X, w, told, rows, targets=labels)[1] == pytest.approx(-gain, rel=1e-8, abs=1e-8)
+    np.testing.assert_array_equal(told, labels)
+
+
+@kinds
 @pytest.mark.parametrize("refill", [True, False])
 def test_the_lead_is_over_the_next_best_component(kind, refill):
     K = 4
@@ -482,6 +499,10 @@ def test_bad_arguments_are_refused():
         state.sweep(X, w, labels, order, n_rows=np.zeros(3, np.intp))
     with pytest.raises(ValueError, match="2 values"):
         state.sweep(X, w, labels, order, opening=np.zeros(3))
+    with pytest.raises(ValueError, match="a label per row"):
+        state.sweep(X, w, labels, order, targets=labels[1:])
+    with pytest.raises(ValueError, match="targets must be within"):
+        state.sweep(X, w, labels, order, targets=labels + np.int32(1))
     with pytest.raises(ValueError, match="n and every total"):
         Collapsed("poisson", {"n": np.ones(2), "total": np.zeros((2, 3))}, n_k, alpha)
     with pytest.raises(ValueError, match="columns"):
