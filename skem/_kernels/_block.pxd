@@ -93,6 +93,22 @@ cdef inline void start_scores(Job *job, Buffers *buf, Py_ssize_t row, int rows) 
     memset(buf.s + <size_t> job.K * B, 0, <size_t> (job.KP - job.K) * B * sizeof(double))
 
 
+cdef inline void sort_by_label(Job *job, Buffers *buf, int rows) noexcept nogil:
+    cdef int n, k
+    memset(buf.start, 0, (job.KP + 1) * sizeof(int))
+    for n in range(rows):
+        buf.start[<int> buf.index[n] + 1] += 1
+    for k in range(job.KP):
+        buf.start[k + 1] += buf.start[k]
+    for n in range(rows):
+        k = <int> buf.index[n]
+        buf.order[buf.start[k]] = n
+        buf.start[k] += 1
+    for k in range(job.KP, 0, -1):      # filling moved each start to its end
+        buf.start[k] = buf.start[k - 1]
+    buf.start[0] = 0
+
+
 cdef inline void assign_hard(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
     """Argmax; a tie keeps the old label, so that a finished fit stays put."""
     cdef int B = job.B, n, k, old, W = job.tiles.width
@@ -106,7 +122,6 @@ cdef inline void assign_hard(Job *job, Buffers *buf, Py_ssize_t row, int rows) n
             buf.lse[n] = job.log_weights[job.codes[row + n]]
     else:
         job.tiles.best_score(s, job.K, B, buf.lse, buf.index)
-    memset(buf.start, 0, (job.KP + 1) * sizeof(int))
     for n in range(rows):
         k = <int> buf.index[n]
         if job.labels_in != NULL:
@@ -121,27 +136,16 @@ cdef inline void assign_hard(Job *job, Buffers *buf, Py_ssize_t row, int rows) n
                         buf.lse[n] = kept
                         buf.index[n] = k
                         moved -= 1
-        buf.start[k + 1] += 1
+        n_k[k * W] += buf.w[n]
         score += buf.w[n] * buf.lse[n]
     buf.sums[0] += score
     buf.sums[1] += moved
-    for k in range(job.KP):
-        if job.weight == NULL:
-            n_k[k * W] += buf.start[k + 1]
-        buf.start[k + 1] += buf.start[k]
     if job.hard_resp:
         memset(s, 0, <size_t> job.KP * B * sizeof(double))
-    for n in range(rows):
-        k = <int> buf.index[n]
-        if job.hard_resp:
-            s[<size_t> k * B + n] = buf.w[n]
-        if job.weight != NULL:
-            n_k[k * W] += buf.w[n]
-        buf.order[buf.start[k]] = n
-        buf.start[k] += 1
-    for k in range(job.KP, 0, -1):      # filling moved each start to its end
-        buf.start[k] = buf.start[k - 1]
-    buf.start[0] = 0
+        for n in range(rows):
+            s[<size_t> <int> buf.index[n] * B + n] = buf.w[n]
+    if job.wide:
+        sort_by_label(job, buf, rows)
 
 
 cdef inline void assign_draw(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
@@ -271,10 +275,64 @@ cdef inline void collect_rows(Job *job, Buffers *buf, Collector *c, Py_ssize_t r
                               buf.table + c.table + k * c.table_k, c.width)
 
 
+cdef inline void sum_queue(Job *job, const double *queue, Collector *c, int k, double *table) noexcept nogil:
+    """Sum the rows that wait for a component; those that weigh nothing fill the queue up."""
+    cdef double *at = table + k * c.table_k
+    cdef const double *mean = c.mean + k * c.width
+    cdef const double *r = queue + <size_t> c.width * c.room
+    if c.kind == FULL:
+        job.tiles.full_sums(queue, c.d, mean, r, at, at + c.width * job.tiles.width, c.room)
+    else:
+        job.tiles.diag_sums(queue, c.width, mean, r, at, at + c.width * job.tiles.width, c.room)
+
+
+cdef inline void collect_own(Job *job, Buffers *buf, Collector *c, int rows) noexcept nogil:
+    """Queue each row for its component, which sums many at a time: a hard pass costs 1 / K of a soft one."""
+    cdef int B = job.B, W = job.tiles.width, n, k, j, room = c.room
+    cdef size_t each = (c.width + 1) * <size_t> room
+    cdef const double *x = buf.x + <size_t> c.column * B
+    cdef const double *u
+    cdef double *table = buf.table + c.table
+    cdef double *own
+    cdef double *latent
+    cdef double w
+    cdef int *waiting = buf.waiting + (c - &job.collectors[0]) * job.KP
+    for n in range(rows):
+        k = <int> buf.index[n]
+        w = buf.w[n]
+        if c.scorer >= 0:
+            u = buf.latent + (job.scorers[c.scorer].latent + k) * B + n
+            latent = table + (k + 1) * c.table_k - 2 * W
+            latent[W] += w * u[<size_t> job.K * B]
+            w *= u[0]
+            latent[0] += w
+        own = buf.queues + c.queue + k * each + waiting[k]
+        for j in range(c.d):
+            own[j * room] = x[<size_t> j * B + n]
+        own[c.width * room] = w
+        waiting[k] += 1
+        if waiting[k] == room:
+            sum_queue(job, buf.queues + c.queue + k * each, c, k, table)
+            waiting[k] = 0
+
+
+cdef inline void empty_queues(Job *job, Buffers *buf, Collector *c) noexcept nogil:
+    """Sum what still waits at the end of a chunk."""
+    cdef int k
+    cdef size_t each = (c.width + 1) * <size_t> c.room
+    cdef double *queue = buf.queues + c.queue
+    cdef int *waiting = buf.waiting + (c - &job.collectors[0]) * job.KP
+    for k in range(job.K):
+        if waiting[k]:
+            memset(queue + c.width * c.room + waiting[k], 0, (c.room - waiting[k]) * sizeof(double))
+            sum_queue(job, queue, c, k, buf.table + c.table)
+            waiting[k] = 0
+        queue += each
+
+
 cdef inline void collect(Job *job, Buffers *buf, Collector *c, Py_ssize_t row, int rows) noexcept nogil:
-    cdef int B = job.B, W = job.tiles.width, K = job.K, k, j, t, count, padded
+    cdef int B = job.B, W = job.tiles.width, K = job.K, k, t, count
     cdef const double *x
-    cdef const double *x_k
     cdef const double *f
     cdef const double *r
     cdef const double *mean
@@ -295,31 +353,31 @@ cdef inline void collect(Job *job, Buffers *buf, Collector *c, Py_ssize_t row, i
             f = buf.features + job.features[c.features].at * B
         job.tiles.linear_sums(f, c.width, buf.s, job.KP, table, B)
         return
-    x = x_k = buf.x + <size_t> c.column * B
+    if job.assign == HARD and c.kind != WIDE:
+        collect_own(job, buf, c, rows)
+        return
+    x = buf.x + <size_t> c.column * B
     if c.kind == WIDE:
         to_panels(x, c.d, c.width, rows, B, buf.panels)
-    padded = B
     for k in range(K):
         at = table + k * c.table_k
         mean = c.mean + k * c.width
         r = buf.s + <size_t> k * B
         if job.assign == HARD:
-            # one component a row: gather its members, so that a hard pass costs 1 / K of a soft one
             members = buf.order + buf.start[k]
             count = buf.start[k + 1] - buf.start[k]
             if count == 0:
                 continue
             for t in range(count):
                 buf.gathered[t] = buf.w[members[t]]
-            r = buf.gathered
         if c.scorer >= 0:
             u = buf.latent + (job.scorers[c.scorer].latent + k) * B
             latent = at + c.table_k - 2 * W
             if job.assign == HARD:
                 for t in range(count):
-                    latent[W] += r[t] * u[<size_t> K * B + members[t]]
+                    latent[W] += buf.gathered[t] * u[<size_t> K * B + members[t]]
                     buf.gathered[t] *= u[members[t]]
-                    latent[0] += r[t]
+                    latent[0] += buf.gathered[t]
             else:
                 job.tiles.latent_sums(r, u, u + <size_t> K * B, buf.scaled, latent, B)
                 r = buf.scaled
@@ -330,21 +388,10 @@ cdef inline void collect(Job *job, Buffers *buf, Collector *c, Py_ssize_t row, i
             for t in range(count):
                 buf.gathered[t] = sqrt(buf.gathered[t])
             job.tiles.wide_sums(buf.panels, rows, members, count, c.width, mean, buf.gathered, buf.z, at, at + c.width)
-            continue
-        if job.assign == HARD:
-            padded = (count + W - 1) // W * W
-            for j in range(c.width):
-                for t in range(count):
-                    buf.z[j * padded + t] = x[<size_t> j * B + members[t]]
-                for t in range(count, padded):
-                    buf.z[j * padded + t] = 0.0
-            for t in range(count, padded):
-                buf.gathered[t] = 0.0
-            x_k = buf.z
-        if c.kind == FULL:
-            job.tiles.full_sums(x_k, c.d, mean, r, at, at + c.width * W, padded)
+        elif c.kind == FULL:
+            job.tiles.full_sums(x, c.d, mean, r, at, at + c.width * W, B)
         else:
-            job.tiles.diag_sums(x_k, c.width, mean, r, at, at + c.width * W, padded)
+            job.tiles.diag_sums(x, c.width, mean, r, at, at + c.width * W, B)
 
 
 cdef inline void assign_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
@@ -458,6 +505,8 @@ cdef inline void flush(Job *job, Buffers *buf) noexcept nogil:
         buf.sums[2 + k] = job.tiles.lane_sum(buf.table + k * W)
     for i in range(job.n_collectors):
         c = &job.collectors[i]
+        if job.assign == HARD and (c.kind == FULL or c.kind == DIAG):
+            empty_queues(job, buf, c)
         if c.kind == CODED:
             if job.every:
                 buf.sums[0] += job.tiles.top_scores(&job.coding, buf.table + c.table, job.K, job.top)

@@ -1,7 +1,7 @@
 """What a pass works on: the parts, the row state and the buffers of a thread."""
 
 from libc.stdint cimport int32_t, uint8_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 cimport skem._kernels._tiles as tl
@@ -40,6 +40,8 @@ cdef struct Collector:
     size_t table, table_k          # place in the table of vectors, and length a component
     size_t sums, sums_k            # place in the flat sums, and length a component
     int scorer                     # whose latent weights multiply the rows', -1 for none
+    size_t queue                   # place in the queues of a hard pass
+    int room                       # rows that wait there for each component, at most
 
 cdef struct Job:
     const tl.tile_set *tiles
@@ -74,7 +76,7 @@ cdef struct Job:
     Features features[MAX_PARTS]
     Scorer scorers[MAX_PARTS]
     Collector collectors[MAX_PARTS]
-    size_t feature_rows, latent_rows, table_size, sums_size, z_size
+    size_t feature_rows, latent_rows, table_size, sums_size, z_size, queue_size
     double *total
     long ticket, turn
     int failed
@@ -97,7 +99,9 @@ cdef struct Buffers:
     double *scaled                 # (B) weights of rows multiplied by u
     double *table
     double *sums
-    int *order                     # rows of the block sorted by label
+    double *queues                 # for every collector (K, width + 1, room): a component's own rows and their weights
+    int *waiting                   # (n_collectors, KP) rows in each queue
+    int *order                     # rows of the block sorted by label, for wide collectors
     int *start
 
 
@@ -129,7 +133,7 @@ cdef inline size_t align_doubles(size_t n) noexcept nogil:
 
 cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     cdef size_t B = job.B
-    cdef size_t sizes[16]
+    cdef size_t sizes[17]
     cdef size_t total = 8, i
     cdef double *p
     sizes[0] = align_doubles((job.d + 4) * B)
@@ -148,15 +152,17 @@ cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     sizes[13] = 0 if job.bytes == NULL else align_doubles((B * job.coding.n_bytes + 7) // 8)
     sizes[14] = align_doubles(job.latent_rows * B)
     sizes[15] = B
-    for i in range(16):
+    sizes[16] = align_doubles(job.queue_size)
+    for i in range(17):
         total += sizes[i]
     buf.all = <double *> calloc(total, sizeof(double))
-    buf.order = <int *> malloc((B + job.KP + 1) * sizeof(int))
+    buf.order = <int *> calloc(B + job.KP + 1 + job.n_collectors * <size_t> job.KP, sizeof(int))
     if buf.all == NULL or buf.order == NULL:
         free(buf.all)
         free(buf.order)
         return 0
     buf.start = buf.order + B
+    buf.waiting = buf.start + job.KP + 1
     p = <double *> ((<size_t> buf.all + 63) & ~<size_t>63)
     buf.x = p
     buf.features = buf.x + sizes[0]
@@ -174,6 +180,7 @@ cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     buf.scaled = buf.latent + sizes[14]
     buf.table = buf.scaled + sizes[15]
     buf.sums = buf.table + sizes[9]
+    buf.queues = buf.sums + sizes[10]
     return 1
 
 

@@ -24,6 +24,10 @@ from skem._kernels._openmp cimport SKEM_OPENMP, omp_get_max_threads, omp_get_num
 
 cdef const tl.tile_set *tiles = tl.select_tiles()
 
+# Numbers that may wait to be summed in a hard pass, where few rows of every component do.
+cdef enum:
+    QUEUED = 1 << 13
+
 simd_width = tiles.width
 has_openmp = bool(SKEM_OPENMP)
 
@@ -237,9 +241,15 @@ cdef int _add_collector(Job *job, spec, int column, int d, list keep, list means
         mean = padded
         means.append(padded[:, :d])
         c.mean = &mean[0, 0]
-        job.z_size = max(job.z_size, <size_t> D * job.B)
         if c.kind == WIDE:
+            job.z_size = max(job.z_size, <size_t> D * job.B)
             job.wide = max(job.wide, D)
+        else:
+            # few components fill long queues within a chunk; many would leave the second-level cache with them.
+            # An odd number of cache lines: columns a power of two apart would push one another out.
+            c.room = min(56, max(24, QUEUED // (job.K * D) // 16 * 16 + 8))
+            c.queue = job.queue_size
+            job.queue_size += (D + 1) * <size_t> c.room * job.K
         if spec.dof is not None:
             for i in range(job.n_scorers):
                 if job.scorers[i].dof != NULL and job.scorers[i].column == column:
