@@ -68,6 +68,9 @@ class NamedArrays:
         taken : same type
         """
         index = np.asarray(index)
+        if index.dtype != bool and np.array_equal(index, np.arange(self.n_components)):
+            # wide matrices are the largest things that a fit holds
+            return self
         return self._map(lambda name, value: value if name in self.shared else value[index])
 
     def concatenate(self, others):

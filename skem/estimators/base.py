@@ -306,8 +306,10 @@ class BaseMixture(
         algorithm, model = portfolio.algorithm, portfolio.model
         for rng in rngs:
             for name, n_starts, given in self._starts(portfolio, source, rng, warm):
-                report = monitor.begin(portfolio.n_runs)
-                fit = algorithm.run(model, rows, portfolio.begin(model, given), report)
+                # a start may be large: the run alone is to hold on to it
+                report, begun = monitor.begin(portfolio.n_runs), [portfolio.begin(model, given)]
+                del given
+                fit = algorithm.run(model, rows, begun.pop(), report)
                 portfolio.add(name, fit, n_starts)
                 # labels of joined rows are no row's
                 if monitor.end(fit if rows is source else fit._replace(labels=None)):
@@ -350,8 +352,8 @@ class BaseMixture(
         elif not self._races([rng]):
             # a cell that explores by itself begins at the plainest start of a portfolio
             init = "k-means" if isinstance(self.init, str) and self.init == "portfolio" else self.init
-            given = start(source, portfolio.model.n_components, init, rng, algorithm.assign)
-            yield "given" if rng is None else init, None, given
+            name = "given" if rng is None else init
+            yield name, None, start(source, portfolio.model.n_components, init, rng, algorithm.assign)
         else:
             yield from portfolio.race(source, rng)
 

@@ -117,3 +117,11 @@ def test_names_are_told_where_one_is_missing():
     assert repr(stats) == "SuffStats(n(2,), total(2, 1))"
     with pytest.raises(AttributeError, match=r"no array named 'mean'; there are \['n', 'total'\]"):
         _ = stats.mean
+
+
+def test_components_are_taken_by_position_and_by_mask():
+    stats = SuffStats({"n": [1.0, 2.0], "total": [[3.0], [4.0]]})
+    assert stats.take([0, 1]) is stats
+    assert stats.take([1, 0]).n.tolist() == [2.0, 1.0]
+    # a mask may look like the positions of all
+    assert stats.take([False, True]).total.tolist() == [[4.0]]

@@ -19,6 +19,22 @@ from skem.families.covariance.common import (
     multidigamma,
 )
 
+# Entries of matrices that are checked at a time.
+BLOCK_ENTRIES = 1 << 16
+
+
+def _is_proper(matrices):
+    """Whether matrices (K, d, d) are finite, symmetric and positive definite, whatever the units of the columns."""
+    if not np.isfinite(matrices).all():
+        return False
+    diagonal = np.einsum("kii->ki", matrices)
+    if not (diagonal > 0).all():
+        return False
+    root = np.sqrt(diagonal)
+    relative = matrices / root[:, :, None] / root[:, None, :]
+    symmetric = np.abs(relative - np.swapaxes(relative, 1, 2)).max() <= 1e-8
+    return bool(symmetric and cholesky(relative)[1].all())
+
 
 class Full:
     """One covariance matrix a component: VVV."""
@@ -100,15 +116,11 @@ class Full:
 
     def is_proper(self, covariance):
         """Whether covariances are finite, symmetric and positive definite, whatever the units of the columns."""
-        if not np.isfinite(covariance).all():
-            return False
-        diagonal = np.einsum("...ii->...i", covariance)
-        if not (diagonal > 0).all():
-            return False
-        root = np.sqrt(diagonal)
-        relative = covariance / root[..., :, None] / root[..., None, :]
-        symmetric = np.abs(relative - np.swapaxes(relative, -1, -2)).max() <= 1e-8
-        return bool(symmetric and cholesky(relative.reshape(-1, *relative.shape[-2:]))[1].all())
+        matrices = np.reshape(covariance, (-1, *np.shape(covariance)[-2:]))
+        # a few wide ones at a time, for their copies would be the largest things that a fit holds
+        n_together = max(1, BLOCK_ENTRIES // matrices[0].size)
+        blocks = (matrices[first : first + n_together] for first in range(0, len(matrices), n_together))
+        return all(map(_is_proper, blocks))
 
     def factorize(self, scatter):
         """Factor F with F S F' = 1, and log |S|."""
@@ -166,7 +178,8 @@ class Full:
 
     def covariance(self, factor, scale):
         """Public covariances in the user's units."""
-        lower = triangular_inverse(np.ascontiguousarray(factor)) * scale[:, None]
+        lower = triangular_inverse(np.ascontiguousarray(factor))
+        lower *= scale[:, None]
         return lower @ np.swapaxes(lower, 1, 2)
 
     def from_user(self, matrix, scale):
