@@ -189,25 +189,29 @@ class Source:
 
     def _pass(self, score, moved, n_k, sums, *, second):
         """What a pass brings back, from its flat sums and the second moments that are shared, by collector."""
+        # statistics may live long, and are not to keep all of the sums
+        n_k = np.array(n_k)
         if not sums:
             return Pass(score, moved, n_k, None)
         for i, moments in second.items():
             sums[i]["shared"] = moments
         return Pass(score, moved, n_k, self.family.statistics(n_k, *sums))
 
-    def ascend(self, step, log_weights, theta, *, convergence, constant, max_updates, patience, labels):
-        """Alternate passes and maximum-likelihood updates, compiled, until they end or are better left off.
+    def ascend(self, steps, log_weights, theta, *, convergence, penalty, constant, max_updates, patience, labels):
+        """Alternate passes and updates, compiled, until they end or are better left off.
 
         Parameters
         ----------
-        step : skem._kernels.ascent.Step
+        steps : pair of skem._kernels.ascent.Step and WeightStep
         log_weights : ndarray of shape (n_components,)
         theta : Parameters
             Where to start.
         convergence : Convergence
             Judges every pass.
+        penalty : float
+            What the objective adds to the score of the first pass.
         constant : float
-            What the objective adds to the score of a pass.
+            What it adds to that of every pass.
         max_updates : int
         patience : float
             Where more updates are behind and, by their gains, seem to be left, it is as if the step declined.
@@ -219,18 +223,20 @@ class Source:
         objectives : list of float
             One a pass.
         converged : bool
+        ended : bool
+            Whether the run is over; otherwise it is to be gone on from the last pass.
         before : Pass or None
             What the last pass had its parameters from; None where it is still the start.
         last : Pass or None
-            The last pass, if it is to be gone on from; None where the run is over.
+            The last pass; None where it came after `max_updates`, and wrote labels instead.
         """
-        prepared, second = self._prepare_ascent(step, log_weights, theta)
+        prepared, second = self._prepare_ascent(steps[0], log_weights, theta)
         objectives, converged, ended, before = ascend(
-            prepared, step, convergence, constant, max_updates, patience, labels
+            prepared, steps[0], steps[1], convergence, penalty, constant, max_updates, patience, labels
         )  # fmt: skip
-        last = None if ended else prepared.results()
+        last = None if len(objectives) > max_updates else prepared.results()
         before, last = (results and self._pass(*results, second=second) for results in (before, last))
-        return objectives, converged, before, last
+        return objectives, converged, ended, before, last
 
     def _prepare_ascent(self, step, log_weights, theta):
         """A soft pass at these parameters with its step, and the second moments that all components share, if any."""

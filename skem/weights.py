@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.special import betaln, digamma, gammaln, logsumexp, xlogy
 
-from skem._kernels.ascent import LOG_ZERO, log_share
+from skem._kernels.ascent import LOG_ZERO, WeightStep, log_share
+from skem._kernels.weight_steps import ExpectedShares, ExpectedSticks, ModeOfShares
 from skem.suffstats import SuffStats
 
 # A concentration that is none: what the counts of rows do not notice, and whose logarithm is still a number.
@@ -74,6 +75,18 @@ class DirichletWeights:
         """Posterior expectation of the log weights."""
         return digamma(posterior.alpha) - digamma(posterior.alpha.sum())
 
+    def mle_step(self, n_components):
+        """`mle` as a compiled step."""
+        return WeightStep()
+
+    def mode_step(self, prior):
+        """`mode` and `log_density` as a compiled step."""
+        return ModeOfShares(prior.alpha)
+
+    def expect_step(self, prior):
+        """`expect`, and evidence less `log_likelihood`, as a compiled step."""
+        return ExpectedShares(prior.alpha)
+
     def draw(self, posterior, rng):
         """Log of weights drawn from the posterior."""
         return safe_log(rng.dirichlet(posterior.alpha))
@@ -140,6 +153,17 @@ class StickBreakingWeights:
         total = digamma(posterior.a + posterior.b)
         rest = np.cumsum(digamma(posterior.b) - total)
         return digamma(posterior.a) - total + np.concatenate([[0.0], rest[:-1]])
+
+    def mle_step(self, n_components):
+        """`mle` as a compiled step."""
+        return WeightStep()
+
+    def mode_step(self, prior):
+        """None: the mode of the sticks has no compiled step."""
+
+    def expect_step(self, prior):
+        """`expect`, and evidence less `log_likelihood`, as a compiled step."""
+        return ExpectedSticks(prior.a, prior.b)
 
     def draw(self, posterior, rng):
         """Log of weights drawn from the posterior, the last stick taking what is left."""

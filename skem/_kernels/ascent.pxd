@@ -14,6 +14,10 @@ cdef class Convergence:
     cdef bint crawls(self, double patience) noexcept nogil
 
 
+cdef class Change(Convergence):
+    cdef double total_weight
+
+
 cdef double second_term(
     int d,
     const double *factor,          # IN  (d, d), lower triangular
@@ -25,6 +29,7 @@ cdef double second_term(
 cdef class Step:
     cdef const double[:, ::1] second   # (d, d) of all rows where a term is shared, or None
     cdef double shared             # what the score of the next pass leaves out: a term that all components share
+    cdef double penalty            # what the objective adds to the score of the next pass
 
     cdef bint update(
         self,
@@ -34,4 +39,15 @@ cdef class Step:
     cdef void load(
         self,
         Prepared next,             # OUT its parameters, those of the last update
+    ) noexcept nogil
+
+
+cdef class WeightStep:
+    cdef double penalty            # what the objective adds to the score of the next pass
+
+    cdef bint update(
+        self,
+        int K,
+        const double *n_k,         # IN  (K)
+        double *log_weights,       # OUT (K)
     ) noexcept nogil

@@ -1,8 +1,8 @@
-"""Maximum-likelihood EM as one compiled loop: pass, judge, update, and on.
+"""Soft algorithms as one compiled loop: pass, judge, update, and on.
 
-On small data the Python between two passes costs many times the pass. The loop knows no family: a `Step` turns the
-sums of a pass into the parameters of the next, by the functions that the family's verbs call. Where a case is too
-rare to be worth compiled code, the step declines, and the caller goes on by the verbs.
+On small data the Python between two passes costs many times the pass. The loop knows no family and no algorithm: a
+`Step` turns the sums of a pass into the parameters of the next, and a `WeightStep` into their weights, by the formulas
+of the verbs. Where a case is too rare to be worth compiled code, a step declines, and the caller goes on by the verbs.
 """
 
 import numpy as np
@@ -110,8 +110,32 @@ cdef class Convergence:
         return bool(self.judge(value))
 
 
+cdef class Change(Convergence):
+    """Ends a run where the objective per unit of weight changes by less than `tol`, as scikit-learn does.
+
+    Parameters
+    ----------
+    tol : float
+    total_weight : float
+    value : float
+        Objective, per unit of weight, before the first.
+    """
+
+    def __init__(self, double tol, double total_weight, double value):
+        super().__init__(tol, total_weight)
+        self.tol, self.total_weight, self.value = tol, total_weight, value
+
+    cdef bint judge(self, double value) noexcept nogil:
+        value /= self.total_weight
+        self.gain, self.value = fabs(value - self.value), value
+        return self.gain < self.tol
+
+
 cdef class Step:
-    """An update between two passes, of one family; a family makes it in its verb `mle_step`."""
+    """An update between two passes, of one family; it makes one in each of its verbs `mle_step`, `mode_step`, ...
+
+    Its `penalty`, and that of a `WeightStep`, is their part of what the objective adds to the score of the next pass.
+    """
 
     def begin(self, theta, const double[:, ::1] second, factor):
         """Begin at theta, whose scores are whole or leave out a term of all components, -|F x|^2 / 2.
@@ -149,6 +173,14 @@ cdef class Step:
     cdef void load(self, Prepared next) noexcept nogil:
         """Hand the parameters of the last update to the next pass."""
         return
+
+
+cdef class WeightStep:
+    """An update of the weights between two passes: their maximum-likelihood values, or what a subclass wants."""
+
+    cdef bint update(self, int K, const double *n_k, double *log_weights) noexcept nogil:
+        """Work out the weights of the next pass; false leaves the update to the verbs."""
+        return _share(K, n_k, log_weights)
 
 
 cdef bint _share(
@@ -221,19 +253,22 @@ def log_share(const double[::1] n_k):
 
 
 def ascend(
-    Prepared p, Step step, Convergence convergence, double constant, Py_ssize_t max_updates, double patience,
-    int32_t[::1] labels,
+    Prepared p, Step step, WeightStep weights, Convergence convergence, double penalty, double constant,
+    Py_ssize_t max_updates, double patience, int32_t[::1] labels,
 ):
-    """Alternate passes and updates until the run ends, the step declines, or too many more seem to be needed.
+    """Alternate passes and updates until the run ends, a step declines, or too many more seem to be needed.
 
     Parameters
     ----------
     p : Prepared
         A soft pass of one scorer and one collector at the state to start from.
     step : Step
+    weights : WeightStep
     convergence : Convergence
+    penalty : float
+        What the objective adds to the score of the first pass.
     constant : float
-        What the objective adds to the score of a pass.
+        What it adds to that of every pass.
     max_updates : int
     patience : float
         The loop leaves off where more updates are behind and, by their gains, seem to be left.
@@ -266,14 +301,15 @@ def ascend(
             p.job.n_collectors = 0
             p.job.labels = &labels[0]
         p.run()
-        value = p.job.total[0] + step.shared + constant
+        value = p.job.total[0] + step.shared + penalty + constant
         objectives.append(value)
         converged = convergence.judge(value)
         over = over or converged
         if over or convergence.crawls(patience):
             break
-        if not _share(K, &p.job.total[2], &log_weights[0]) or not step.update(p, &log_weights[0]):
+        if not weights.update(K, &p.job.total[2], &log_weights[0]) or not step.update(p, &log_weights[0]):
             break
+        penalty = step.penalty + weights.penalty
         memcpy(&kept[0], p.job.total, size)
         if p.means[0] is not None:
             means[0][...] = p.means[0]

@@ -1,4 +1,8 @@
-"""Log x - digamma(x), and its inverse."""
+"""Digamma(x), log x - digamma(x), and the inverse of that."""
+
+cdef double digamma(
+    double x,                # IN  positive
+) noexcept nogil
 
 cdef double _excess(
     double x,                # IN  positive

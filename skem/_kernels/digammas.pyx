@@ -39,6 +39,11 @@ cdef double _excess(
     return value + 0.5 / x + r * (1.0 / 12 - r * (1.0 / 120 - r * tail))
 
 
+cdef double digamma(double x) noexcept nogil:
+    cdef double slope
+    return log(x) - _excess(x, &slope)
+
+
 cdef double _inverse_slope_less(double x, double slope) noexcept nogil:
     """1 / trigamma(x) - x, which tends to -1/2."""
     return x * x * slope / (1.0 - x * slope)

@@ -45,6 +45,8 @@ cdef class MaximumLikelihood(Step):
     cdef double floor, reach
     cdef bint linear
     cdef double[::1] mean, nu, scatter, covariance, factor, log_det, weights, constant, scratch, variance
+    cdef double[::1] added         # what a regulariser adds to the scatter of each row, or None
+    cdef const double *n_k         # (K) masses of the pass that is done
     cdef uint8_t[::1] flags
 
     cdef bint estimate(self) noexcept nogil

@@ -27,5 +27,11 @@ def natural(
 
 class MaximumLikelihood(Step):
     def __init__(
-        self, structure: str, n_components: int, variance: NDArray[np.float64], floor: float, reach: float
+        self,
+        structure: str,
+        n_components: int,
+        variance: NDArray[np.float64],
+        floor: float,
+        reach: float,
+        added: NDArray[np.float64] | None = None,
     ) -> None: ...

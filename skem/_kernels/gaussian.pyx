@@ -367,9 +367,11 @@ cdef class MaximumLikelihood(Step):
         As in `constrain`.
     reach : float
         As in `natural`; below 0 for passes about the means always.
+    added : array-like in the shape of one covariance, default=None
+        What a regulariser adds to the scatter of each row.
     """
 
-    def __init__(self, structure, int n_components, variance, double floor, double reach):
+    def __init__(self, structure, int n_components, variance, double floor, double reach, added=None):
         cdef int K = n_components, d = <int> len(variance)
         cdef Py_ssize_t size
         self.structure, self.K, self.d, self.floor, self.reach = CODES[structure], K, d, floor, reach
@@ -380,21 +382,26 @@ cdef class MaximumLikelihood(Step):
         self.weights = np.empty(K * max(_natural_width(self.structure, d) if reach >= 0 else 0, d))
         self.scratch = np.empty(2 * d + d * d)
         self.flags = np.empty(K, dtype=np.uint8)
+        self.added = None if added is None else np.array(added, dtype=np.float64).reshape(-1)
 
     cdef bint estimate(self) noexcept nogil:
-        """Precision factors from the moments; false where a matrix may need its eigenvalues held."""
-        cdef int structure = self.structure, k, n_own = _n_own(structure, self.K)
+        """Precision factors and log |F| of the components; false where a matrix may need its eigenvalues held."""
+        cdef int structure = self.structure, k, n_own = _n_own(structure, self.K), n_held
         cdef size_t i, each = each_covariance(structure, self.d)
         for k in range(n_own):
             for i in range(k * each, (k + 1) * each):
                 self.covariance[i] = self.scatter[i] / self.nu[k]
-        return constrain_all(
+        n_held = constrain_all(
             structure, self.K, self.d, &self.covariance[0], &self.variance[0], self.floor, &self.scratch[0],
             &self.factor[0], &self.log_det[0], &self.flags[0],
-        ) == 0 or structure > TIED
+        )
+        for k in range(n_own, self.K):
+            self.log_det[k] = self.log_det[0]
+        return n_held == 0 or structure > TIED
 
     cdef bint update(self, Prepared done, const double *log_weights) noexcept nogil:
-        cdef int structure = self.structure, K = self.K, d = self.d, k, n_own = _n_own(structure, K)
+        cdef int structure = self.structure, K = self.K, d = self.d, k
+        cdef size_t i, each = each_covariance(structure, d)
         cdef const double *n_k = done.job.total + 2
         cdef const double *about = NULL
         cdef const double *second = NULL
@@ -405,10 +412,13 @@ cdef class MaximumLikelihood(Step):
             second = &self.second[0, 0]
         moments_of(structure, K, d, <int> done.job.collectors[0].sums_k, n_k, n_k + K, about, second,
                    &self.mean[0], &self.nu[0], &self.scatter[0])
+        if self.added is not None:
+            for k in range(_n_own(structure, K)):
+                for i in range(each):
+                    self.scatter[k * each + i] += self.nu[k] * self.added[i]
+        self.n_k = n_k
         if not self.estimate():
             return False
-        for k in range(n_own, K):
-            self.log_det[k] = self.log_det[0]
         self.linear = self.reach >= 0 and _natural(
             structure, K, d, &self.mean[0], &self.factor[0], &self.log_det[0], &self.variance[0], self.reach,
             &self.scratch[0], &self.weights[0], &self.constant[0],

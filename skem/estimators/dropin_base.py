@@ -18,6 +18,7 @@ from skem._compat import (
     validate_parameters,
     validate_rows,
 )
+from skem._kernels.ascent import Change
 from skem.engine import Source
 from skem.estimators.doclink import DocLinkMixin
 from skem.estimators.dropin_family import SklearnGaussian
@@ -115,6 +116,9 @@ class DropinMixture(DocLinkMixin, PickleMixin, DensityMixin, BaseEstimator):
         """State after a pass, and its bound."""
         raise NotImplementedError
 
+    def _steps(self, model):
+        """Compiled updates of family and weights, or None where `_step` alone makes them."""
+
     def _publish_state(self, model, state):
         """Set the attributes that only one of the drop-ins has."""
         raise NotImplementedError
@@ -201,8 +205,29 @@ class DropinMixture(DocLinkMixin, PickleMixin, DensityMixin, BaseEstimator):
         drawn = rng.random((len(rows.index), n_components))
         return source.assign_given(n_components, resp=drawn[np.maximum(rows.inverse, 0)])
 
+    def _run_compiled(self, model, source, state, bound, steps):
+        """The same as `_run` by compiled steps."""
+        convergence = Change(self.tol, model.total_weight, bound)
+        labels = np.empty(len(source), dtype=np.int32)
+        bounds: list[float] = []
+        converged = False
+        while not converged and len(bounds) < self.max_iter:
+            left = self.max_iter - len(bounds)
+            values, converged, _, before, last = source.ascend(
+                steps, state.log_weights, state.theta, convergence=convergence, penalty=0.0, constant=model.log_base,
+                max_updates=left, patience=np.inf, labels=labels,
+            )  # fmt: skip
+            # every pass is followed by an update, so that one more pass than wanted has told the last one's
+            converged = converged and len(values) <= left
+            for result in (before, last):
+                state = state if result is None else self._step(model, state, result)[0]
+            bounds += [value / model.total_weight for value in values[:left]]
+        return Run(state, bounds[-1] if bounds else bound, bounds, len(bounds), converged)
+
     def _run(self, model, source, state, bound, number):
         """Iterate from `state`; stops where the bound changes by less than `tol`."""
+        if not self.verbose and (steps := self._steps(model)) is not None:
+            return self._run_compiled(model, source, state, bound, steps)
         if self.verbose:
             print(f"Initialization {number}")  # noqa: T201
         bounds, converged = [], False

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skem._kernels.gaussian import MaximumLikelihood
 from skem.families import Gaussian
 from skem.summary import Summary
 
@@ -36,8 +37,19 @@ class SklearnGaussian(Gaussian):
         return super().mle(self.regularize(stats), theta)
 
     def mle_step(self, n_components):
-        """None where a regulariser is added, which the compiled step does not know."""
-        return super().mle_step(n_components) if self.reg_covar == 0 else None
+        """As any Gaussian's, the regulariser added."""
+        step = super().mle_step(n_components)
+        if step is None or self.reg_covar == 0:
+            return step
+        structure, variance = self._structure, self.summary_.variance
+        added = self.reg_covar * structure.diagonal(variance)
+        return MaximumLikelihood(structure.name, n_components, variance, structure.floor, self._reach, added)
+
+    def mode_step(self, prior):
+        """None: no drop-in takes the mode."""
+
+    def expect_step(self, prior):
+        """None: the bound that scikit-learn's rule judges is that of the update after a pass."""
 
     # -- the prior -------------------------------------------------------------------------------
 

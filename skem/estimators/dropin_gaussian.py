@@ -162,6 +162,10 @@ class GaussianMixture(DropinMixture):
         bound = (result.score + model.log_base) / model.total_weight
         return update_mle(model, result.stats, result.n_k, state.theta), bound
 
+    def _steps(self, model):
+        steps = model.family.mle_step(model.n_components), model.weights.mle_step(model.n_components)
+        return None if None in steps else steps
+
     def _publish_state(self, model, state):
         weights = np.exp(state.log_weights)
         self.weights_ = weights / weights.sum()

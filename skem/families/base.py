@@ -270,6 +270,30 @@ class Family(BaseEstimator):
         step : skem._kernels.ascent.Step or None
         """
 
+    def mode_step(self, prior):
+        """`statistics`, `mode` and `scorer` in one compiled step, with the log prior density of theta as its penalty.
+
+        Parameters
+        ----------
+        prior : SuffStats
+
+        Returns
+        -------
+        step : skem._kernels.ascent.Step or None
+        """
+
+    def expect_step(self, prior):
+        """`statistics`, `expect` and `scorer` in one compiled step; its penalty is -KL(q(theta) || prior).
+
+        Parameters
+        ----------
+        prior : SuffStats
+
+        Returns
+        -------
+        step : skem._kernels.ascent.Step or None
+        """
+
     def log_base_measure(self, X):
         """Log h(x) of each row of X (user's units): ndarray of shape (n,), or a number where all are equal."""
         return 0.0

@@ -249,8 +249,12 @@ class Gaussian(NormalInverseWishart):
             return None
         if structure.collect == "full" and n_components * d**3 > STEP_FLOPS:
             return None
-        reach = -1.0 if self._feature_map is None else LINEAR_REACH
-        return structure.step(n_components, self.summary_.variance, reach)
+        return structure.step(n_components, self.summary_.variance, self._reach)
+
+    @property
+    def _reach(self):
+        """The `reach` of compiled steps."""
+        return -1.0 if self._feature_map is None else LINEAR_REACH
 
     def log_base_measure(self, X):
         return -0.5 * self.summary_.n_features * LOG_2PI

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from skem._compat import check_numbers
+from skem._kernels.posterior_steps import ExpectStep, ModeStep
 from skem.families.base import Family
 from skem.families.named_priors import PRIOR_SCALES, SHRINKAGE, named_dof, named_scatter
 from skem.suffstats import Moments
@@ -29,6 +30,7 @@ class NormalInverseWishart(Family):
     mean_precision_prior: Any
     degrees_of_freedom_prior: Any
     _point: Any
+    _reach: Any
     _likelier: Any
 
     def has(self, verb):
@@ -119,6 +121,25 @@ class NormalInverseWishart(Family):
         factor = structure.scale_factor(root, np.sqrt(posterior.nu))
         offset = 0.5 * structure.expected_log_det(posterior.nu, log_det, d) - 0.5 * d / posterior.kappa
         return self._point(posterior.mean, factor, offset)
+
+    def mode_step(self, prior):
+        structure, d, K = self._structure, self.summary_.n_features, prior.n_components
+        if not (structure.conjugate and self.closed_form) or self.mle_step(K) is None:
+            return None
+        return ModeStep(
+            structure.name, prior, self.summary_.variance, structure.floor, self._reach,
+            structure.mode_dof(0.0, d, K), structure.log_density_dof(prior.nu, d, K),
+            self.log_parameter_jacobian(K) - float(np.sum(self.log_normalizer(prior))),
+        )  # fmt: skip
+
+    def expect_step(self, prior):
+        structure = self._structure
+        if not (structure.conjugate and self.closed_form) or self.mle_step(prior.n_components) is None:
+            return None
+        return ExpectStep(
+            structure.name, prior, self.summary_.variance, structure.floor, self._reach,
+            float(np.sum(self.log_normalizer(prior))),
+        )  # fmt: skip
 
     def draw(self, posterior, rng):
         structure, d = self._structure, self.summary_.n_features

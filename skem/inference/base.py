@@ -217,7 +217,7 @@ class Algorithm:
 
     assign = "soft"
     update = "mle"
-    #: whether a family's `mle_step` may stand in for pass and update, where nobody watches
+    #: whether compiled steps of family and weights may stand in for pass and update, where nobody watches
     compiled = False
 
     def __init__(self, tol=1e-7, max_iter=1000, accelerate=None):
@@ -249,6 +249,24 @@ class Algorithm:
                 f"{lacking[-1]!r} offers no {', '.join(missing)}: this algorithm needs a family with "
                 f"{', '.join(REQUIRED[self.update])}"
             )
+
+    def steps(self, model):
+        """Compiled updates of the family and of the weights, or None where one of them has none.
+
+        Parameters
+        ----------
+        model : Model
+
+        Returns
+        -------
+        steps : pair of skem._kernels.ascent.Step and WeightStep, or None
+        """
+        if not self.compiled:
+            return None
+        verb, K = f"{self.update}_step", model.n_components
+        given = (K, K) if self.update == "mle" else (model.prior, model.weight_prior)
+        steps = getattr(model.family, verb)(given[0]), getattr(model.weights, verb)(given[1])
+        return None if None in steps else steps
 
     def start(self, model, given):
         """State from the statistics of a start.
@@ -285,26 +303,24 @@ class Algorithm:
         """
         convergence = Convergence(self.tol, model.total_weight)
         labels = np.full(len(source), -1, dtype=np.int32) if labels is None else labels.copy()
-        compiled = self.compiled and source.exact
-        step = model.family.mle_step(model.n_components) if compiled else None
-        leaps = self._leaps(model, source, convergence, step is not None)
-        step = step if monitor is None else None
+        steps = self.steps(model) if source.exact else None
+        leaps = self._leaps(model, source, convergence, steps is not None)
+        steps = steps if monitor is None else None
         objectives, converged, labelled = [], False, False
         while True:
             refused = False
-            if step is not None and not (leaps and leaps.active):
+            if steps is not None and not (leaps and leaps.active):
                 # as many iterations as need no Python; the last of them has made the state anew
-                values, converged, before, result = source.ascend(
-                    step, state.log_weights, state.theta, convergence=convergence,
-                    constant=state.penalty + model.log_base, max_updates=self.max_iter - n_iter,
+                values, converged, stop, before, result = source.ascend(
+                    steps, state.log_weights, state.theta, convergence=convergence, penalty=state.penalty,
+                    constant=model.log_base, max_updates=self.max_iter - n_iter,
                     patience=leaps.patience if leaps else np.inf, labels=labels,
                 )  # fmt: skip
                 objectives += values
                 n_iter += len(values) - 1
                 if before is not None:
-                    state = self._update(model, before, state._replace(theta=step.before(state.theta)))
+                    state = self._update(model, before, state._replace(theta=steps[0].before(state.theta)))
                 labelled = n_iter >= self.max_iter
-                stop = result is None
             else:
                 rows = {"labels_in": labels, "labels": labels} if self.assign == "hard" else {}
                 result = source.run(state.log_weights, state.theta, assign=self.assign, **rows)
@@ -326,7 +342,8 @@ class Algorithm:
             if refused:
                 state = leaps.instead
                 continue
-            before, state = state, self._update(model, result, state)
+            # a state may be large, and only a leap needs the one before
+            before, state = state if leaps else None, self._update(model, result, state)
             if leaps is not None and n_iter < self.max_iter:
                 # the last pass is left to a plain step, so that a run ends with statistics of its rows
                 state = leaps.take(before, state, objectives[-1])

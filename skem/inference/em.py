@@ -16,3 +16,4 @@ class MAPEM(Algorithm):
 
     assign = "soft"
     update = "mode"
+    compiled = True

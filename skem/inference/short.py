@@ -132,8 +132,8 @@ def short_runs(algorithm, model, source, begin, n_runs):
     runs : PlainRuns or CompiledRuns
     """
     # where `mle` is but a step, the sums of given labels depend on a theta, which a field begins without
-    able = algorithm.compiled and source.exact and model.family.closed_form
-    step = model.family.mle_step(model.n_components) if able else None
-    if step is None:
+    able = algorithm.update == "mle" and source.exact and model.family.closed_form
+    steps = algorithm.steps(model) if able else None
+    if steps is None:
         return PlainRuns(algorithm, model, source, begin)
-    return CompiledRuns(model, source, step, begin, n_runs)
+    return CompiledRuns(model, source, steps[0], begin, n_runs)

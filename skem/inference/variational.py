@@ -12,3 +12,4 @@ class VariationalBayes(Algorithm):
 
     assign = "soft"
     update = "expect"
+    compiled = True

@@ -33,7 +33,19 @@ class EMByVerbs(EM):
     compiled = False
 
 
-CELLS = {"mle": EMByVerbs, "mode": MAPEM, "expect": VariationalBayes}
+class MAPEMByVerbs(MAPEM):
+    """The same of the posterior mode."""
+
+    compiled = False
+
+
+class VariationalBayesByVerbs(VariationalBayes):
+    """The same of variational Bayes."""
+
+    compiled = False
+
+
+CELLS = {"mle": EMByVerbs, "mode": MAPEMByVerbs, "expect": VariationalBayesByVerbs}
 
 
 def problem(family, X, n_components, weight=None, codes=None, seed=0):

@@ -1,31 +1,43 @@
-"""Compiled EM and EM by a family's verbs are one algorithm: every bit of a run is the same."""
+"""Compiled runs and runs by the verbs of family and weights are one algorithm.
+
+Of maximum likelihood every bit is the same; the bounds of the others are summed in another order.
+"""
 
 import numpy as np
 import pytest
 from families_under_test import CASES, DIRICHLET, LATENT_CASES, SHAPED_CASES
+from sklearn.base import clone
 
-from skem import EMMixture
+from skem import EMMixture, GaussianMixture
 from skem.engine import Source
 from skem.inference.base import Model
-from skem.inference.em import EM
+from skem.inference.em import EM, MAPEM
+from skem.inference.variational import VariationalBayes
 from skem.summary import summarize
-from skem.weights import DirichletWeights
+from skem.weights import DirichletWeights, StickBreakingWeights
 
 STEPPED = [case for case in CASES if case.family.__class__.__name__ == "Gaussian"] + SHAPED_CASES + LATENT_CASES
 stepped = pytest.mark.parametrize("case", STEPPED, ids=[case.name for case in STEPPED])
 
 
-class PlainEM(EM):
-    """EM without leaps, for which a compiled run waits longer."""
+CONJUGATE = [case for case in STEPPED if case.family.closed_form and case.family._structure.conjugate]
+# cells with a prior, each with the weights that it goes with
+WITH_PRIOR = [
+    (MAPEM, DirichletWeights(1.0)),
+    (MAPEM, DirichletWeights(2.5)),
+    (VariationalBayes, DirichletWeights(0.5)),
+    (VariationalBayes, StickBreakingWeights(0.7)),
+]
 
-    def _leaps(self, *args):
-        return None
+
+def plain(cell):
+    """The cell without leaps, for which a compiled run waits longer."""
+    return type(f"Plain{cell.__name__}", (cell,), {"_leaps": lambda *args: None})
 
 
-class EMByVerbs(PlainEM):
-    """EM as any family without a compiled step runs it."""
-
-    compiled = False
+def by_verbs(cell):
+    """The cell as any family without a compiled step runs it."""
+    return type(f"{cell.__name__}ByVerbs", (cell,), {"compiled": False})
 
 
 class Declining:
@@ -41,15 +53,15 @@ class Declining:
         monkeypatch.setattr(Source, "ascend", ascend)
 
 
-def runs(case, X, weight, K, codes, **parameters):
+def runs(case, X, weight, K, codes, cell=EM, weights=DirichletWeights(1.0), **parameters):  # noqa: B008 # a value
     """The same run by both."""
     family = case.family.bind(summarize(X, weight, case.family.equivariance))
     source = Source(X, weight, family)
-    model = Model.build(family, DirichletWeights(1.0), K, source)
+    model = Model.build(family, weights, K, source)
     given = source.assign_given(K, codes=codes)
     fits = []
-    for cell in (PlainEM, EMByVerbs):
-        algorithm = cell(**parameters)
+    for kind in (plain(cell), by_verbs(plain(cell))):
+        algorithm = kind(**parameters)
         fits.append(algorithm.run(model, source, algorithm.start(model, given)))
     return fits
 
@@ -165,3 +177,67 @@ def test_shares_of_outcomes_too(case, n, d, K, tol, max_iter, monkeypatch):
         # a component without mass is left to the verbs
         assert_same(runs(case, X, weight, K, np.maximum(codes, 1), tol=0.0, max_iter=5))
         assert declining.starts > 2
+
+
+def assert_near(fits):
+    """The same run but for rounding."""
+    compiled, by_verbs = fits
+    assert (compiled.n_iter, compiled.converged) == (by_verbs.n_iter, by_verbs.converged)
+    np.testing.assert_allclose(compiled.objectives, by_verbs.objectives, rtol=1e-11)
+    np.testing.assert_array_equal(compiled.labels, by_verbs.labels)
+    for name in ("theta", "stats", "posterior", "weight_posterior"):
+        mine, theirs = (getattr(fit.state, name).to_dict()["arrays"] for fit in fits)
+        for array in mine:
+            np.testing.assert_allclose(mine[array], theirs[array], rtol=1e-8, atol=1e-8, err_msg=array)
+    np.testing.assert_allclose(compiled.state.log_weights, by_verbs.state.log_weights, rtol=1e-9, atol=1e-9)
+    assert compiled.state.penalty == pytest.approx(by_verbs.state.penalty, rel=1e-9)
+
+
+@pytest.mark.parametrize("case", CONJUGATE, ids=lambda case: case.name)
+@pytest.mark.parametrize(("cell", "weights"), WITH_PRIOR, ids=lambda part: getattr(part, "__name__", None))
+@pytest.mark.parametrize(("tol", "max_iter"), [(0.0, 12), (0.0, 0), (1e-3, 200)])
+@pytest.mark.parametrize(("n", "d", "K"), [(60, 1, 2), (300, 4, 3), (150, 33, 2)])
+def test_priors_too(case, cell, weights, tol, max_iter, n, d, K, monkeypatch):
+    X, codes, rng = clusters(case, n, d, K, seed=4)
+    weight = rng.choice([0.5, 1.0, 3.0], size=n)
+    declining = Declining(monkeypatch)
+    fits = runs(case, X, weight, K, codes, cell, weights, tol=tol, max_iter=max_iter)
+    assert_near(fits)
+    assert declining.starts == 1
+
+
+@pytest.mark.parametrize("case", CONJUGATE, ids=lambda case: case.name)
+@pytest.mark.parametrize(("cell", "weights"), WITH_PRIOR, ids=lambda part: getattr(part, "__name__", None))
+@pytest.mark.parametrize("how", ["empty", "far", "narrow"])
+def test_rare_cases_with_priors(case, cell, weights, how):
+    X, codes, rng = clusters(case, 200, 3, 4, seed=2)
+    if how == "empty":
+        codes[codes == 3] = 2
+    elif how == "far":
+        X += 1e6
+    else:
+        X = (rng.normal(size=(4, 3)) * 1e4)[codes] + rng.normal(size=X.shape)
+        codes = np.where(rng.random(200) < 0.8, codes, rng.integers(4, size=200)).astype(np.int32)
+    assert_near(runs(case, X, None, 4, codes, cell, weights, tol=0.0, max_iter=8))
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("reg_covar", [0.0, 1e-6, 1e-2])
+@pytest.mark.parametrize(("tol", "max_iter"), [(0.0, 7), (1e-3, 100), (1e-12, 100), (0.5, 0)])
+@pytest.mark.filterwarnings("ignore:Best performing")
+def test_scikit_learns_rule_too(covariance_type, reg_covar, tol, max_iter, monkeypatch):
+    rng = np.random.default_rng(7)
+    X = rng.normal(size=(240, 3)) + 3.0 * rng.normal(size=(4, 3))[np.arange(240) % 4]
+    weight = rng.choice([0.5, 1.0, 2.0], size=240)
+    declining = Declining(monkeypatch)
+    mixture = GaussianMixture(
+        4, covariance_type=covariance_type, reg_covar=reg_covar, tol=tol, max_iter=max_iter, random_state=0
+    )
+    compiled = clone(mixture).fit(X, sample_weight=weight)
+    assert declining.starts == (max_iter > 0)
+    monkeypatch.setattr(GaussianMixture, "_steps", lambda self, model: None)
+    by_verbs = mixture.fit(X, sample_weight=weight)
+    assert (compiled.n_iter_, compiled.converged_) == (by_verbs.n_iter_, by_verbs.converged_)
+    assert compiled.lower_bounds_ == by_verbs.lower_bounds_
+    for name in ("weights_", "means_", "covariances_", "precisions_cholesky_"):
+        np.testing.assert_array_equal(getattr(compiled, name), getattr(by_verbs, name), err_msg=name)
