@@ -65,7 +65,7 @@ class Coding(NamedTuple):
             or family.feature_map not in ("x", "one_hot")
         ):
             return None
-        found = None if hasattr(family, "features") else count_levels(X)
+        found = None if family.has("features") else count_levels(X)
         if found is None:
             return None
         low, n_levels = found

@@ -8,8 +8,9 @@ import numpy as np
 
 from skem._kernels.ascent import Field, ascend, spread
 from skem._kernels.csr import PreparedCSR
-from skem._kernels.parts import Linear, placed
+from skem._kernels.parts import placed
 from skem._kernels.passes import Prepared, run_pass, set_thread_cap
+from skem.in_python import PassInPython
 from skem.rows import SKETCH_COLUMNS, is_sparse, sketch
 from skem.suffstats import SuffStats
 from skem.summary import CanonicalRows, canonical_rows
@@ -71,11 +72,13 @@ class Source:
         self.weight = sample_weight
         self.family = family
         self._total_second: dict[int, np.ndarray] = {}
+        self._in_python = PassInPython()
 
     def seen_by(self, family):
         """Return the same rows, seen through a family bound to the same summary."""
         other = copy.copy(self)
         other.family = family
+        other._in_python = PassInPython()
         return other
 
     def __len__(self):
@@ -140,7 +143,10 @@ class Source:
         weight = self.weight if weighted else None
         log_weights = np.ascontiguousarray(log_weights, dtype=np.float64)
         if family.has("features"):
-            return self._run_in_python(log_weights, theta, collect, assign, weight, rows)
+            score, moved, n_k, features = self._in_python.run(
+                self, log_weights, theta, collect, assign=assign, weight=weight, **rows
+            )
+            return self._pass(score, moved, n_k, [{"features": features}] if collect else [], second={})
         part = None if theta is None else family.scorer(theta)
         collectors = placed(collector or family.collector(theta, part, assign), self.X.shape[1]) if collect else []
         score, moved, n_k, sums = self._once(log_weights, part, collectors, assign=assign, sample_weight=weight, **rows)
@@ -308,42 +314,6 @@ class Source:
         term = np.empty(len(self))
         self._run_one(shared, first, width, lse=term)
         return term
-
-    def _run_in_python(self, log_weights, theta, collect, assign, weight, rows):
-        """The same pass for a family whose features, and perhaps densities, are NumPy code."""
-        family = self.family
-        n_components = len(log_weights)
-        offset = log_weights
-        results = []
-        for block in self.blocks():
-            X = family.summary_.to_internal(self.take(block))
-            features = np.ascontiguousarray(family.features(X), dtype=np.float64)
-            m = features.shape[1]
-            scorers: list[tuple[Any, int, int]] = []
-            own: dict[str, Any] = {}
-            for name, value in rows.items():
-                stop = block.stop + (name == "uniform_start")
-                own[name] = value if name == "uniforms" else value[block.start : stop]
-            if theta is not None and hasattr(family, "log_prob"):
-                scores = family.log_prob(X, theta)
-                own["log_prior"] = np.ascontiguousarray(scores + own.get("log_prior", 0.0))
-            elif theta is not None:
-                part = family.scorer(theta)
-                offset = log_weights + part.offset
-                scorers = [(part, 0, m)]
-            collectors = [(Linear("x"), 0, m)] if collect else []
-            results.append(
-                run_pass(
-                    features, np.zeros(m), np.ones(m), n_components, offset, scorers, collectors,
-                    assign=assign, sample_weight=None if weight is None else weight[block], **own,
-                )
-            )  # fmt: skip
-        score, moved = sum(result[0] for result in results), sum(result[1] for result in results)
-        n_k = np.sum([result[2] for result in results], axis=0)
-        if not collect:
-            return Pass(score, moved, n_k, None)
-        features = np.sum([result[3][0]["features"] for result in results], axis=0)
-        return Pass(score, moved, n_k, family.statistics(n_k, {"features": features}))
 
     def assign_given(self, n_components, *, codes=None, resp=None, about=None):
         """Statistics of rows whose labels or responsibilities are given.

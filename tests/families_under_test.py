@@ -57,6 +57,12 @@ def poisson_rows(rng, n, d):
     return rng.poisson(np.exp(rng.normal(1.0, 1.0, size=(2, d)))[rng.integers(2, size=n)]).astype(float)
 
 
+def spread_rows(rng, n, d):
+    """Counts more spread than Poisson's, small ones and some beyond what a histogram has a place each for."""
+    mean = np.exp(rng.uniform(-0.5, 6.0, size=(2, d)))[rng.integers(2, size=n)]
+    return rng.poisson(rng.gamma(2.0, mean / 2.0)).astype(float)
+
+
 def document_rows(rng, n, d):
     """Counts of unequal totals, now and then none."""
     side = rng.integers(2, size=n)
@@ -146,6 +152,20 @@ def direction_log_prior(prior, theta, shared=False):
     area = 2.0 * np.pi ** (d / 2) / np.exp(gammaln(d / 2))
     kappas = theta.concentration[:1] if shared else theta.concentration
     return -K * np.log(area) + (np.log(density(kappas)) - np.log(norm)).sum()
+
+
+def nbinom_density(theta, X):
+    r = 1.0 / np.maximum(theta.dispersion, 1e-300)
+    spread = sps.nbinom.logpmf(X[:, None], r, r / (r + theta.mean))
+    return np.where(theta.dispersion > 0, spread, sps.poisson.logpmf(X[:, None], theta.mean)).sum(axis=2)
+
+
+def nbinom_log_prior(prior, theta):
+    """Log density of the means whose p are Beta distributed; without dispersion they are Gamma distributed."""
+    r = 1.0 / np.maximum(theta.dispersion, 1e-300)
+    p = r / (r + theta.mean)
+    spread = sps.beta.logpdf(p, 1.0 + r * prior.n, prior.total) + 2.0 * np.log(p) - np.log(r)
+    return np.where(theta.dispersion > 0, spread, sps.gamma.logpdf(theta.mean, prior.total, scale=1 / prior.n)).sum()
 
 
 #: families of discrete outcomes with Dirichlet priors
@@ -394,8 +414,14 @@ def direction_case(name, concentration, log_prior):
     )  # fmt: skip
 
 
+def dispersed_case(dispersion):
+    family = NegativeBinomial(dispersion, shape_prior=1.5)
+    return Case(f"counts_{dispersion}", family, spread_rows, nbinom_density, None, nbinom_log_prior, None)
+
+
 #: families that offer maximum likelihood and modes, and no posterior
 POINT_CASES = [
+    *(dispersed_case(dispersion) for dispersion in ("free", "columns", "common")),
     direction_case("directions", "free", direction_log_prior),
     direction_case("directions of one spread", "common", lambda *point: direction_log_prior(*point, shared=True)),
     direction_case("directions of known spread", 4.0, lambda prior, theta: -2.0 * np.log(4.0 * np.pi)),

@@ -13,7 +13,7 @@ ROOT = Path(skem.__file__).parent
 # from the ground up; rooms of one floor do not import one another
 FLOORS = [
     {"_version", "_compat", "exceptions", "memory", "_kernels"}, {"rows"}, {"suffstats", "summary", "log_sum_exp"},
-    {"modes", "joint", "coding"}, {"weights"}, {"families"}, {"engine"}, {"truncated", "tree"}, {"starts"},
+    {"modes", "joint", "coding", "in_python"}, {"weights"}, {"families"}, {"engine"}, {"truncated", "tree"}, {"starts"},
     {"inference"}, {"portfolio"}, {"estimators"}, {"selection"}, {"displays"}, {"__init__"},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

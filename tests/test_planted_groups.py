@@ -52,7 +52,11 @@ PLANTED = {
         families.Multinomial(n_trials=40),
         {"probabilities": GROUPS / GROUPS.sum(axis=1, keepdims=True)},
     ),
-    "NegativeBinomial": lambda family: (families.NegativeBinomial(0.1), {"means": 40.0 * np.tile(GROUPS, 2)}),
+    "NegativeBinomial": lambda family: (
+        (families.NegativeBinomial(0.1), {"means": 40.0 * np.tile(GROUPS, 2)})
+        if family.has("draw")
+        else (family, {"means": 40.0 * np.tile(GROUPS, 2), "dispersions": np.full((3, 8), 0.1)})
+    ),
     "Poisson": lambda family: (family, {"rates": 40.0 * GROUPS}),
     "Product": lambda family: (
         families.Product([("answers", families.Bernoulli(), list(range(1, 25))), ("visits", families.Poisson(), 0)]),
@@ -71,6 +75,13 @@ PLANTED = {
 #: how far moments of so few rows may be off, in standard deviations, where tails are long
 SLACK = {"Exponential": 0.35}
 FAMILIES = dict(public_families())
+#: ways of a family that are no structures of it
+FAMILIES |= {
+    **{f"NegativeBinomial-{name}": families.NegativeBinomial(name) for name in ("free", "columns", "common")},
+    "StudentT-common": families.StudentT("full", "common"),
+    "StudentT-given": families.StudentT("diag", 5.0),
+    "VonMisesFisher-given": families.VonMisesFisher(30.0),
+}
 PAIRS = [(cls, name) for name, family in FAMILIES.items() for cls in MIXTURES if takes(make(cls), family)]
 
 

@@ -56,7 +56,8 @@ class Family(BaseEstimator):
 
     An algorithm names the verbs it requires and is refused in one sentence where one is missing. Beside the verbs a
     family in pure Python has ``features(X)`` -> (n, m), its T(x), and may have ``log_prob(X, theta)`` -> (n, K) in
-    place of `natural`; it is slower, and under the same laws.
+    place of `natural`; it is slower, and under the same laws. Features may be a CSR matrix: then
+    ``natural(theta, columns)`` has those weights only that belong to some columns of it.
     """
 
     #: of the data, on a bound clone

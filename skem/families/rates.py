@@ -75,14 +75,17 @@ class RateFamily(IndependentColumns):
         exposure = np.maximum(exposure, RATE_FLOOR * events / self.typical_rate_)
         return self._point(np.where(stats.n > 0, events / np.where(exposure > 0, exposure, 1.0), self.typical_rate_))
 
-    def mode(self, posterior):
-        shape, rate = self._gamma(posterior)
-        if (shape < 1.0).any():
+    def _warn_of_prior(self, posterior):
+        if (self._gamma(posterior)[0] < 1.0).any():
             warn(
                 f"shape_prior={self.shape_prior:g} is below 1, so that the density of a rate that no data speak for is "
                 "largest at zero: the rate rests on its floor; raise shape_prior to 1",
                 DegenerateComponentWarning,
             )
+
+    def mode(self, posterior):
+        self._warn_of_prior(posterior)
+        shape, rate = self._gamma(posterior)
         return self._point((shape - 1.0) / rate)
 
     def expect(self, posterior):

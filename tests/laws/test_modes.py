@@ -48,6 +48,11 @@ def nearby(p, theta, size):
         elif name == "concentrations":
             n_free = {"free": len(value), "common": 1}.get(p.family.concentration, 0)
             moved[name] = value * np.exp(size * p.rng.normal(size=n_free)) if n_free else value
+        elif name == "dispersions":
+            shape = {"free": value.shape, "columns": value.shape[1:], "common": ()}[p.family.dispersion]
+            moved[name] = value * np.exp(size * p.rng.normal(size=shape))
+        elif name == "means" and p.family.domain == "counts":
+            moved[name] = value * np.exp(size * p.rng.normal(size=value.shape))
         elif name == "means":
             moved[name] = value + size * p.X.std(axis=0) * p.rng.normal(size=value.shape)
         else:
