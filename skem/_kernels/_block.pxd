@@ -524,9 +524,9 @@ cdef inline void flush(Job *job, Buffers *buf) noexcept nogil:
                     out[j] = t[<size_t> j * lanes_of(job.KP, W)]
                 continue
             if c.kind == LINEAR:
-                t = buf.table + c.table + (<size_t> (k // 4 * 4) * c.width + 4 * (k % 4)) * W
+                t = buf.table + c.table + (<size_t> (k // 4 * 4) * c.width + k % 4) * W
                 for j in range(c.d):
-                    out[j] = job.tiles.lane_sum(t + (j // 4 * 16 + j % 4) * W)
+                    out[j] = job.tiles.lane_sum(t + 4 * j * W)
                 continue
             if c.kind == ROWS:
                 memcpy(out, t, c.d * sizeof(double))

@@ -96,7 +96,7 @@ static void T(coded_sums)(const coding *c, const uint8_t *bytes, const double *R
 /* Densities in place of their logarithms: entries' exponentials, divided by the largest of their components, whose
  * logarithm is `top` (n_entries); `start` belongs to the first byte. A row's density is then a product of entries, and
  * nobody takes an exponential. Returns how many rows' densities multiplied stay normal numbers, at most 16; 0 where one
- * may not. `products` has room for NV more vectors. */
+ * may not. `products` has room for STEP more vectors. */
 static int T(unlog)(const coding *c, const double *logs, const double *start, int K, double *products, double *top)
 {
     size_t slice = (size_t)c->n_entries * W, length = (size_t)((K + W - 1) / W) * slice;
@@ -122,11 +122,11 @@ static int T(unlog)(const coding *c, const double *logs, const double *start, in
         depth += deepest;
     }
     if (!(depth <= 650.0)) return 0;
-    for (size_t i = 0; i < length; i += NV * W) {
-        V a[NV];
-        EACH(v) a[v] = CAT(products + i + v * W);
+    for (size_t i = 0; i < length; i += STEP * W) {
+        V a[STEP];
+        EACH_STEP(v) a[v] = CAT(products + i + v * W);
         T(exp)(a);
-        EACH(v) AT(products + i + v * W) = a[v];
+        EACH_STEP(v) AT(products + i + v * W) = a[v];
     }
     return depth * 16 <= 650.0 ? 16 : (int)(650.0 / depth);
 }

@@ -305,9 +305,11 @@ cdef class Prepared:
         job.assign = ASSIGNMENTS[assign]
         job.given = assign == "given"
         job.blind = blind
-        # the block shrinks with the number of scores and columns so that it stays in the second-level cache
-        job.B = 128
-        while job.B > 4 * tiles.width and job.B > 32 and job.B * (K + 2 * d) > 65536:
+        # The block shrinks with the number of scores and columns so that it stays in the second-level cache, half as
+        # large where vectors are short. There it is no power of two: columns would share their places in the first.
+        wide = tiles.width == 8
+        job.B = 128 if wide else 96
+        while job.B % (8 * tiles.width) == 0 and job.B > 32 and job.B * (K + 2 * d) > (65536 if wide else 32768):
             job.B //= 2
         if job.n < 4 * job.B:
             # few rows: no block is left half empty

@@ -34,32 +34,38 @@ static inline double T(as_value)(int64_t i) { double a; memcpy(&a, &i, 8); retur
 #define AT(p) (*(V *)(p))
 #define CAT(p) (*(const V *)(p))
 #define ZERO ((V){0})
-/* Tiles of four numbers by NV vectors: with 16 registers four by four would spill. */
-#define NV (W == 8 ? 4 : 2)
+/* Tiles of four numbers by NV vectors: twelve sums keep the multipliers of AVX2 busy, and with 16 registers more would
+ * spill; without fused products they would, too. Where `left` vectors do not fill whole tiles, the last ones take two
+ * vectors: left is even. */
+#define NV (W == 8 ? 4 : W == 4 ? 3 : 2)
+#define VECTORS(left) ((left) >= NV && (left) != NV + 1 ? NV : 2)
 #define UNROLL PRAGMA(GCC unroll 16)
-#define EACH(v) UNROLL for (int v = 0; v < NV; v++)
+#define EACH(v) UNROLL for (int v = 0; v < vectors; v++)
+/* Vectors in step where each waits for itself. */
+#define STEP 4
+#define EACH_STEP(v) UNROLL for (int v = 0; v < STEP; v++)
 
-/* a = exp(a) for a <= 0, NV vectors in step (a chain of multiplications alone would wait for itself); at most 1.5 ulp
+/* a = exp(a) for a <= 0, STEP vectors in step (a chain of multiplications alone would wait for itself); at most 1.5 ulp
  * off. With n the nearest integer to a / ln2 it is 2^n times a minimax polynomial of degree 11; where a register holds a
  * table of 2^(j/8), n counts eighths and degree 7 does, either 4e-18 off. Below -708 the result is 0: no subnormals,
  * which would be slow and carry nothing; what is computed there on the way is masked out. */
 static ALWAYS_INLINE void T(exp)(V *a)
 {
     const double magic = 6755399441055744.0; /* 1.5 * 2^52: adding it rounds to an integer, kept in the low bits */
-    V n[NV], r[NV], p[NV];
+    V n[STEP], r[STEP], p[STEP];
 #if W == 8 && defined(__AVX512F__)
     static const double coefficients[] = {
         0.0013889782552146295, 0.008333333355642484, 0.041666666569533224, 0.16666666666664826, 0.50000000000003, 1.0,
     };
     const V table = {1.0, 1.0905077326652577, 1.189207115002721, 1.2968395546510096,
                      1.4142135623730951, 1.5422108254079407, 1.681792830507429, 1.8340080864093424};
-    EACH(v) n[v] = a[v] * (8 * 1.4426950408889634074) + magic;
-    EACH(v) r[v] = a[v] - (n[v] - magic) * (6.93147180369123816490e-01 / 8);
-    EACH(v) r[v] = r[v] - (n[v] - magic) * (1.90821492927058770002e-10 / 8);
-    EACH(v) p[v] = ZERO + 0.00019841086765091292;
-    UNROLL for (int i = 0; i < 6; i++) EACH(v) p[v] = p[v] * r[v] + coefficients[i];
-    EACH(v) p[v] = p[v] * r[v];
-    EACH(v) {
+    EACH_STEP(v) n[v] = a[v] * (8 * 1.4426950408889634074) + magic;
+    EACH_STEP(v) r[v] = a[v] - (n[v] - magic) * (6.93147180369123816490e-01 / 8);
+    EACH_STEP(v) r[v] = r[v] - (n[v] - magic) * (1.90821492927058770002e-10 / 8);
+    EACH_STEP(v) p[v] = ZERO + 0.00019841086765091292;
+    UNROLL for (int i = 0; i < 6; i++) EACH_STEP(v) p[v] = p[v] * r[v] + coefficients[i];
+    EACH_STEP(v) p[v] = p[v] * r[v];
+    EACH_STEP(v) {
         /* the lowest three bits choose the root, those above belong into the exponent */
         V root = (V)_mm512_permutexvar_pd((__m512i)n[v], (__m512d)table);
         p[v] = p[v] * root + root;
@@ -72,12 +78,12 @@ static ALWAYS_INLINE void T(exp)(V *a)
         0.0013888888943673922,  0.008333333333494303,   0.041666666666529975,   0.16666666666666413,
         0.5000000000000011,     1.0,                    1.0,
     };
-    EACH(v) n[v] = a[v] * 1.4426950408889634074 + magic;
-    EACH(v) r[v] = a[v] - (n[v] - magic) * 6.93147180369123816490e-01;
-    EACH(v) r[v] = r[v] - (n[v] - magic) * 1.90821492927058770002e-10;
-    EACH(v) p[v] = ZERO + 2.500024795333959e-08;
-    UNROLL for (int i = 0; i < 11; i++) EACH(v) p[v] = p[v] * r[v] + coefficients[i];
-    EACH(v) a[v] = WHERE(a[v] >= -708.0, AS_VALUE(AS_BITS(p[v]) + (AS_BITS(n[v]) << 52)));
+    EACH_STEP(v) n[v] = a[v] * 1.4426950408889634074 + magic;
+    EACH_STEP(v) r[v] = a[v] - (n[v] - magic) * 6.93147180369123816490e-01;
+    EACH_STEP(v) r[v] = r[v] - (n[v] - magic) * 1.90821492927058770002e-10;
+    EACH_STEP(v) p[v] = ZERO + 2.500024795333959e-08;
+    UNROLL for (int i = 0; i < 11; i++) EACH_STEP(v) p[v] = p[v] * r[v] + coefficients[i];
+    EACH_STEP(v) a[v] = WHERE(a[v] >= -708.0, AS_VALUE(AS_BITS(p[v]) + (AS_BITS(n[v]) << 52)));
 #endif
 }
 
@@ -213,45 +219,71 @@ static void T(load_floats)(const float *x, ptrdiff_t row_stride, const double *o
 
 /* ---- scores: S[k] += ... ------------------------------------------------------------------- */
 
+/* One tile of the scores of four components. */
+static ALWAYS_INLINE void T(score_tile)(const int vectors, const double *f, int m, const double *w, const double *start,
+                                        double *s, int B)
+{
+    V a[4][NV];
+    UNROLL for (int c = 0; c < 4; c++)
+        EACH(v) {
+            if (start) a[c][v] = ZERO + start[c];
+            else a[c][v] = AT(s + c * B + v * W);
+        }
+    for (int i = 0; i < m; i++, f += B, w += 4)
+        UNROLL for (int c = 0; c < 4; c++)
+            EACH(v) a[c][v] += w[c] * CAT(f + v * W);
+    UNROLL for (int c = 0; c < 4; c++)
+        EACH(v) AT(s + c * B + v * W) = a[c][v];
+}
+
 /* S[k] = (start[k], or S[k] where start is NULL) + sum_i weights[k, i] F[i]; weights packed as (K / 4, m, 4), F is
  * (m x B). */
 static void T(linear_scores)(const double *F, int m, const double *packed, int K, const double *start, double *S,
                              int B)
 {
-    for (int b = 0; b < B; b += NV * W)
+    for (int b = 0, n = 0; b < B; b += n * W) {
+        n = VECTORS((B - b) / W);
         for (int k = 0; k < K; k += 4) {
+            const double *w = packed + (size_t)k * m, *from = start ? start + k : NULL;
             double *s = S + (size_t)k * B + b;
-            const double *w = packed + (size_t)k * m, *f = F + b;
-            V a[4][NV];
-            UNROLL for (int c = 0; c < 4; c++)
-                EACH(v) {
-                    if (start) a[c][v] = ZERO + start[k + c];
-                    else a[c][v] = AT(s + c * B + v * W);
-                }
-            for (int i = 0; i < m; i++, f += B, w += 4)
-                UNROLL for (int c = 0; c < 4; c++)
-                    EACH(v) a[c][v] += w[c] * CAT(f + v * W);
-            UNROLL for (int c = 0; c < 4; c++)
-                EACH(v) AT(s + c * B + v * W) = a[c][v];
+            if (n == NV) T(score_tile)(NV, F + b, m, w, from, s, B);
+            else T(score_tile)(2, F + b, m, w, from, s, B);
         }
+    }
 }
 
 /* q += |rows of F z|^2 for R <= 4 rows of a triangle, of which the first has `before` entries left of the diagonal;
- * packed as four numbers a column, z as (columns, NV, W). Returns the end of the packed rows. */
-static ALWAYS_INLINE const double *T(triangle_rows)(const int R, const double *f, int before, const double *z, V *q)
+ * packed as four numbers a column, z as (columns, vectors, W). Returns the end of the packed rows. */
+static ALWAYS_INLINE const double *T(triangle_rows)(const int vectors, const int R, const double *f, int before,
+                                                    const double *z, V *q)
 {
     V a[4][NV];
     UNROLL for (int r = 0; r < R; r++)
         EACH(v) a[r][v] = ZERO;
-    for (int j = 0; j < before; j++, f += 4, z += NV * W)
+    for (int j = 0; j < before; j++, f += 4, z += vectors * W)
         UNROLL for (int r = 0; r < R; r++)
             EACH(v) a[r][v] += f[r] * CAT(z + v * W);
-    UNROLL for (int j = 0; j < R; j++, f += 4, z += NV * W)
+    UNROLL for (int j = 0; j < R; j++, f += 4, z += vectors * W)
         UNROLL for (int r = j; r < R; r++)
             EACH(v) a[r][v] += f[r] * CAT(z + v * W);
     UNROLL for (int r = 0; r < R; r++)
         EACH(v) q[v] += a[r][v] * a[r][v];
     return f;
+}
+
+static ALWAYS_INLINE void T(full_tile)(const int vectors, const double *x, int d, const double *m, const double *f,
+                                       double *s, int B, double *z)
+{
+    for (int j = 0; j < d; j++, x += B)
+        EACH(v) AT(z + (vectors * j + v) * W) = CAT(x + v * W) - m[j];
+    V q[NV];
+    EACH(v) q[v] = ZERO;
+    int i = 0;
+    for (; i + 4 <= d; i += 4) f = T(triangle_rows)(vectors, 4, f, i, z, q);
+    if (d - i == 3) T(triangle_rows)(vectors, 3, f, i, z, q);
+    else if (d - i == 2) T(triangle_rows)(vectors, 2, f, i, z, q);
+    else if (d - i == 1) T(triangle_rows)(vectors, 1, f, i, z, q);
+    EACH(v) AT(s + v * W) -= 0.5 * q[v];
 }
 
 /* S[k] -= |F_k (x - m_k)|^2 / 2, the difference formed first. The lower-triangular F_k is packed by
@@ -260,21 +292,15 @@ static ALWAYS_INLINE const double *T(triangle_rows)(const int R, const double *f
 static void T(full_scores)(const double *X, int d, const double *mean, const double *packed, size_t stride,
                            int K, double *S, int B, double *z)
 {
-    for (int b = 0; b < B; b += NV * W)
+    for (int b = 0, n = 0; b < B; b += n * W) {
+        n = VECTORS((B - b) / W);
         for (int k = 0; k < K; k++) {
-            const double *x = X + b, *m = mean + (size_t)k * d, *f = packed + (size_t)k * stride;
-            for (int j = 0; j < d; j++, x += B)
-                EACH(v) AT(z + (NV * j + v) * W) = CAT(x + v * W) - m[j];
-            V q[NV];
-            EACH(v) q[v] = ZERO;
-            int i = 0;
-            for (; i + 4 <= d; i += 4) f = T(triangle_rows)(4, f, i, z, q);
-            if (d - i == 3) T(triangle_rows)(3, f, i, z, q);
-            else if (d - i == 2) T(triangle_rows)(2, f, i, z, q);
-            else if (d - i == 1) T(triangle_rows)(1, f, i, z, q);
+            const double *m = mean + (size_t)k * d, *f = packed + (size_t)k * stride;
             double *s = S + (size_t)k * B + b;
-            EACH(v) AT(s + v * W) -= 0.5 * q[v];
+            if (n == NV) T(full_tile)(NV, X + b, d, m, f, s, B, z);
+            else T(full_tile)(2, X + b, d, m, f, s, B, z);
         }
+    }
 }
 
 /* S[k] -= sum_j (f_kj (x_j - m_kj))^2 / 2; factor is (K x d). */
@@ -310,17 +336,17 @@ static void T(tail_scores)(double dof, int d, double *Q, double *L, double *S, i
         return;
     }
     double rate = -2.0 / dof, top = (dof + d) / dof, power = -0.5 * (dof + d);
-    for (int b = 0; b < B; b += NV * W) {
-        V z[NV], y[NV], inverse[NV];
-        EACH(v) z[v] = CAT(Q + b + v * W) * rate;
-        EACH(v) y[v] = z[v] + 1.0;
-        EACH(v) inverse[v] = 1.0 / y[v];
-        EACH(v) AT(Q + b + v * W) = inverse[v] * top;
+    for (int b = 0; b < B; b += STEP * W) {
+        V z[STEP], y[STEP], inverse[STEP];
+        EACH_STEP(v) z[v] = CAT(Q + b + v * W) * rate;
+        EACH_STEP(v) y[v] = z[v] + 1.0;
+        EACH_STEP(v) inverse[v] = 1.0 / y[v];
+        EACH_STEP(v) AT(Q + b + v * W) = inverse[v] * top;
         /* what the sum has lost of z */
-        EACH(v) z[v] = (z[v] - (y[v] - 1.0)) * inverse[v];
-        EACH(v) y[v] = T(log)(y[v]) + z[v];
-        EACH(v) AT(L + b + v * W) = y[v];
-        EACH(v) AT(S + b + v * W) += y[v] * power;
+        EACH_STEP(v) z[v] = (z[v] - (y[v] - 1.0)) * inverse[v];
+        EACH_STEP(v) y[v] = T(log)(y[v]) + z[v];
+        EACH_STEP(v) AT(L + b + v * W) = y[v];
+        EACH_STEP(v) AT(S + b + v * W) += y[v] * power;
     }
 }
 
@@ -335,33 +361,33 @@ static double T(assign_soft)(double *S, int K, const double *w, int B, double *l
 {
     V total = ZERO, product = ZERO + 1.0;
     int one_log = w == NULL && lse == NULL;
-    for (int b = 0; b < B; b += NV * W) {
+    for (int b = 0; b < B; b += STEP * W) {
         double *p = S + b;
-        V m[NV], t[NV], share[NV];
-        EACH(v) m[v] = AT(p + v * W);
+        V m[STEP], t[STEP], share[STEP];
+        EACH_STEP(v) m[v] = AT(p + v * W);
         for (int k = 1; k < K; k++) {
             p += B;
-            EACH(v) m[v] = MAX(AT(p + v * W), m[v]);
+            EACH_STEP(v) m[v] = MAX(AT(p + v * W), m[v]);
         }
-        EACH(v) t[v] = ZERO;
+        EACH_STEP(v) t[v] = ZERO;
         p = S + b;
         for (int k = 0; k < K; k++, p += B) {
-            V e[NV];
-            EACH(v) e[v] = AT(p + v * W) - m[v];
+            V e[STEP];
+            EACH_STEP(v) e[v] = AT(p + v * W) - m[v];
             T(exp)(e);
-            EACH(v) t[v] += e[v];
-            EACH(v) AT(p + v * W) = e[v];
+            EACH_STEP(v) t[v] += e[v];
+            EACH_STEP(v) AT(p + v * W) = e[v];
         }
         if (one_log) {
-            EACH(v) total += m[v];
-            EACH(v) product *= t[v];
-            if ((b / W + NV) % 16 == 0 || b + NV * W == B) {
+            EACH_STEP(v) total += m[v];
+            EACH_STEP(v) product *= t[v];
+            if ((b / W + STEP) % 16 == 0 || b + STEP * W == B) {
                 total += T(log)(product);
                 product = ZERO + 1.0;
             }
-            EACH(v) share[v] = 1.0 / t[v];
+            EACH_STEP(v) share[v] = 1.0 / t[v];
         } else
-            EACH(v) {
+            EACH_STEP(v) {
                 V weight = ZERO + 1.0;
                 if (w) weight = CAT(w + b + v * W);
                 m[v] += T(log)(t[v]);
@@ -372,8 +398,8 @@ static double T(assign_soft)(double *S, int K, const double *w, int B, double *l
         p = S + b;
         for (int k = 0; k < K; k++, p += B) {
             V sum = ZERO;
-            EACH(v) AT(p + v * W) *= share[v];
-            EACH(v) sum += AT(p + v * W);
+            EACH_STEP(v) AT(p + v * W) *= share[v];
+            EACH_STEP(v) sum += AT(p + v * W);
             AT(n_k + k * W) += sum;
         }
     }
@@ -396,21 +422,29 @@ static void T(best_score)(const double *S, int K, int B, double *best, double *i
 
 /* ---- statistics: table += ... -------------------------------------------------------------- */
 
-/* table[k, i] += sum_n R[k, n] F[i, n], kept as vectors: (K / 4, M / 4, 4, 4, W), K and M padded to 4. */
+/* One tile of the sums of four components. */
+static ALWAYS_INLINE void T(sum_tile)(const int vectors, const double *f, const double *r, double *t, int B)
+{
+    V a[4][NV];
+    UNROLL for (int c = 0; c < 4; c++)
+        EACH(v) a[c][v] = ZERO;
+    for (int b = 0; b < B; b += W)
+        UNROLL for (int c = 0; c < 4; c++)
+            EACH(v) a[c][v] += CAT(r + c * B + b) * CAT(f + v * B + b);
+    UNROLL for (int c = 0; c < 4; c++)
+        EACH(v) AT(t + (4 * v + c) * W) += a[c][v];
+}
+
+/* table[k, i] += sum_n R[k, n] F[i, n], kept as vectors: (K / 4, M, 4, W), K and M padded to 4. */
 static void T(linear_sums)(const double *F, int M, const double *R, int K, double *table, int B)
 {
     for (int k = 0; k < K; k += 4)
-        for (int i = 0; i < M; i += NV) {
+        for (int i = 0, n = 0; i < M; i += n) {
             const double *r = R + (size_t)k * B, *f = F + (size_t)i * B;
-            double *t = table + ((size_t)k * M + 4 * (i / 4 * 4) + i % 4) * W;
-            V a[4][NV];
-            UNROLL for (int c = 0; c < 4; c++)
-                EACH(v) a[c][v] = ZERO;
-            for (int b = 0; b < B; b += W)
-                UNROLL for (int c = 0; c < 4; c++)
-                    EACH(v) a[c][v] += CAT(r + c * B + b) * CAT(f + v * B + b);
-            UNROLL for (int c = 0; c < 4; c++)
-                EACH(v) AT(t + (4 * c + v) * W) += a[c][v];
+            double *t = table + ((size_t)k * M + 4 * i) * W;
+            n = VECTORS(M - i);
+            if (n == NV) T(sum_tile)(NV, f, r, t, B);
+            else T(sum_tile)(2, f, r, t, B);
         }
 }
 
@@ -438,13 +472,13 @@ static ALWAYS_INLINE void T(member_tile)(const int is_float, const int vectors, 
 static ALWAYS_INLINE void T(member_sums_any)(const int is_float, const void *x, ptrdiff_t row_stride, int d,
                                           const int *members, int count, const double *R, int B, double *table, int D)
 {
-    enum { VECTORS = W == 8 ? 6 : 3 };
+    enum { MANY = W == 8 ? 6 : 3 };
     const float *xf = x;
     const double *xd = x;
 #define FROM(j) (is_float ? (const void *)(xf + (j)) : (const void *)(xd + (j)))
     int j = 0;
-    for (; j + VECTORS * W <= d; j += VECTORS * W)
-        T(member_tile)(is_float, VECTORS, FROM(j), row_stride, members, count, R, B, table + j, D);
+    for (; j + MANY * W <= d; j += MANY * W)
+        T(member_tile)(is_float, MANY, FROM(j), row_stride, members, count, R, B, table + j, D);
     for (; j + W <= d; j += W) T(member_tile)(is_float, 1, FROM(j), row_stride, members, count, R, B, table + j, D);
 #undef FROM
     for (; j < d; j++)
@@ -463,29 +497,32 @@ static void T(member_sums)(const void *x, int is_float, ptrdiff_t row_stride, in
     else T(member_sums_any)(0, x, row_stride, d, members, count, R, B, table, D);
 }
 
-/* first += sum r z (vectors, for a tile on the diagonal), t += sum (r z_i) z_j for one tile of R <= 4 rows by NV columns,
+/* Columns of a centred tile: a divisor of four. */
+#define CN (W == 8 ? 4 : 2)
+
+/* first += sum r z (vectors, for a tile on the diagonal), t += sum (r z_i) z_j for one tile of R <= 4 rows by CN columns,
  * z = x - m; of a tile on the diagonal only what lies on or below it, `shift` columns right of its start. */
 static ALWAYS_INLINE void T(centred_tile)(const int R, const int diagonal, const int shift, const double *xi,
                                           const double *xj, const double *mi, const double *mj, const double *r,
                                           double *first, double *t, int B)
 {
-    V a[4][NV], s[4];
+    V a[4][CN], s[4];
     UNROLL for (int c = 0; c < R; c++) {
         s[c] = ZERO;
-        EACH(v) a[c][v] = ZERO;
+        UNROLL for (int v = 0; v < CN; v++) a[c][v] = ZERO;
     }
     for (int b = 0; b < B; b += W) {
-        V z[NV], weight = CAT(r + b);
-        EACH(v) if (!diagonal || v + shift < R) z[v] = CAT(xj + v * B + b) - mj[v];
+        V z[CN], weight = CAT(r + b);
+        UNROLL for (int v = 0; v < CN; v++) if (!diagonal || v + shift < R) z[v] = CAT(xj + v * B + b) - mj[v];
         UNROLL for (int c = 0; c < R; c++) {
             V rz = weight * (CAT(xi + c * B + b) - mi[c]);
             if (diagonal && shift == 0) s[c] += rz;
-            EACH(v) if (!diagonal || v + shift <= c) a[c][v] += rz * z[v];
+            UNROLL for (int v = 0; v < CN; v++) if (!diagonal || v + shift <= c) a[c][v] += rz * z[v];
         }
     }
     UNROLL for (int c = 0; c < R; c++) {
         if (diagonal && shift == 0) AT(first + c * W) += s[c];
-        EACH(v) if (!diagonal || v + shift <= c) AT(t + (4 * c + v) * W) += a[c][v];
+        UNROLL for (int v = 0; v < CN; v++) if (!diagonal || v + shift <= c) AT(t + (4 * c + v) * W) += a[c][v];
     }
 }
 
@@ -494,11 +531,11 @@ static ALWAYS_INLINE void T(centred_rows)(const int R, const double *X, int i, c
                                           double *first, double *second, int B)
 {
     const double *x = X + (size_t)i * B;
-    for (int j = 0; j < i; j += NV)
+    for (int j = 0; j < i; j += CN)
         T(centred_tile)(R, 0, 0, x, X + (size_t)j * B, m + i, m + j, r, NULL, second + (16 * (j / 4) + j % 4) * W, B);
     second += 4 * i * W;
     T(centred_tile)(R, 1, 0, x, x, m + i, m + i, r, first + i * W, second, B);
-    if (NV < R) T(centred_tile)(R, 1, NV, x, x + NV * B, m + i, m + i + NV, r, NULL, second + NV * W, B);
+    if (CN < R) T(centred_tile)(R, 1, CN, x, x + CN * B, m + i, m + i + CN, r, NULL, second + CN * W, B);
 }
 
 /* first (d) += sum r z, second += sum r z z' by tiles of 4 x 4 on and below the diagonal, z = x - m; each entry a
@@ -550,24 +587,21 @@ static void T(diag_sums)(const double *X, int D, const double *m, const double *
 }
 
 /* Wide data, columns in vector lanes: x and y are panels of 8 columns, (D / 8, rows, 8), so that a panel's rows lie
- * side by side whatever D is. One tile: 8 rows of the second moments by `panels` x 8 columns. */
-static ALWAYS_INLINE void T(wide_tile)(const int panels, const double *yi, const double *yj, int rows, int D, double *t)
+ * side by side whatever D is. One tile: WIDE_ROWS rows of the second moments by so many vectors from column j on. */
+#define WIDE_ROWS (W == 8 ? 8 : 4)
+static ALWAYS_INLINE void T(wide_tile)(const int vectors, const double *p, const double *y, int j, int rows, int D,
+                                       double *t)
 {
-    enum { ROWS = W == 8 ? 8 : 4, VECTORS = 8 / W };
-    UNROLL for (int half = 0; half < 8; half += ROWS) {
-        const double *p = yi + half, *q = yj;
-        V a[ROWS][3 * VECTORS];
-        UNROLL for (int c = 0; c < ROWS; c++)
-            UNROLL for (int v = 0; v < panels * VECTORS; v++) a[c][v] = ZERO;
-        for (int n = 0; n < rows; n++, p += 8, q += 8)
-            UNROLL for (int v = 0; v < panels * VECTORS; v++) {
-                V column = CAT(q + (size_t)(v / VECTORS) * rows * 8 + v % VECTORS * W);
-                UNROLL for (int c = 0; c < ROWS; c++) a[c][v] += p[c] * column;
-            }
-        UNROLL for (int c = 0; c < ROWS; c++)
-            UNROLL for (int v = 0; v < panels * VECTORS; v++)
-                AT(t + (size_t)(half + c) * D + v * W) += a[c][v];
-    }
+    const double *q[3];
+    V a[WIDE_ROWS][3];
+    UNROLL for (int v = 0; v < vectors; v++) q[v] = y + (size_t)(j + v * W) / 8 * 8 * rows + (j + v * W) % 8;
+    UNROLL for (int c = 0; c < WIDE_ROWS; c++)
+        EACH(v) a[c][v] = ZERO;
+    for (ptrdiff_t n = 0; n < 8 * (ptrdiff_t)rows; n += 8)
+        UNROLL for (int c = 0; c < WIDE_ROWS; c++)
+            EACH(v) a[c][v] += p[n + c] * CAT(q[v] + n);
+    UNROLL for (int c = 0; c < WIDE_ROWS; c++)
+        EACH(v) AT(t + (size_t)c * D + j + v * W) += a[c][v];
 }
 
 /* first (D) += sum r z, second (D x D) += sum r z z' on and below the diagonal, over `count` members of the block's
@@ -588,12 +622,14 @@ static void T(wide_sums)(const double *x, int rows, const int *members, int coun
             }
             AT(first + i + v) += sum;
         }
-        int j = 0;
-#if W == 8
-        for (; j + 16 <= i; j += 24) T(wide_tile)(3, yi, y + (size_t)j * count, count, D, second + j);
-        if (j + 8 <= i) T(wide_tile)(2, yi, y + (size_t)j * count, count, D, second + j), j += 16;
-#endif
-        for (; j <= i; j += 8) T(wide_tile)(1, yi, y + (size_t)j * count, count, D, second + j);
+        for (int row = 0; row < 8; row += WIDE_ROWS) {
+            /* vectors that reach up to the diagonal; what they hold beyond it nobody reads */
+            int j = 0, end = i + row + WIDE_ROWS;
+            double *t = second + (size_t)row * D;
+            for (; j + 3 * W <= end; j += 3 * W) T(wide_tile)(3, yi + row, y, j, count, D, t);
+            if (end - j > W) T(wide_tile)(2, yi + row, y, j, count, D, t);
+            else if (end > j) T(wide_tile)(1, yi + row, y, j, count, D, t);
+        }
     }
 }
 
@@ -697,8 +733,8 @@ static void T(gather_sums)(const int32_t *codes, int d, const double *R, int K, 
 static const tile_set T(tiles) = {
     W, T(load), T(load_floats), T(linear_scores), T(full_scores), T(diag_scores), T(assign_soft), T(best_score),
     T(linear_sums), T(member_sums), T(full_sums), T(diag_sums), T(wide_sums), T(features), T(read_codes),
-    T(gather_scores), T(gather_sums), T(unfold), T(fold), T(coded_scores), T(coded_sums), T(unlog), T(coded_soft), T(top_scores),
-    T(lane_sum), T(tail_scores), T(latent_sums),
+    T(gather_scores), T(gather_sums), T(unfold), T(fold), T(coded_scores), T(coded_sums), T(unlog), T(coded_soft),
+    T(top_scores), T(lane_sum), T(tail_scores), T(latent_sums),
 };
 
 #undef READ
@@ -717,6 +753,11 @@ static const tile_set T(tiles) = {
 #undef WHERE
 #undef MAX
 #undef NV
+#undef VECTORS
+#undef STEP
+#undef EACH_STEP
+#undef CN
+#undef WIDE_ROWS
 #undef UNROLL
 #undef EACH
 #undef AS_BITS
