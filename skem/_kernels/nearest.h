@@ -133,19 +133,34 @@ typedef REAL N(square) __attribute__((vector_size(ACROSS * sizeof(REAL)), aligne
         }
 #endif
 
-/* The rows that `index` names, to a panel in internal coordinates; the origin fills it up. */
-static void N(load)(const void *data, ptrdiff_t row_stride, const void *origin, const void *inv_scale,
-                    const int32_t *index, int rows, int d, void *panel)
+#if ACROSS > 1
+typedef double N(doubles) __attribute__((vector_size(ACROSS * 8), aligned(8), may_alias));
+
+/* Some columns of a row in internal coordinates, formed in the type of the data. */
+static ALWAYS_INLINE N(square) N(columns)(const int is_double, const void *x, const void *origin, const void *inv_scale,
+                                          ptrdiff_t at, int j)
+{
+#define COLUMNS(type, number)                                                                                         \
+    ((*(const type *)((const number *)x + at) - *(const type *)((const number *)origin + j)) *                        \
+     *(const type *)((const number *)inv_scale + j))
+    if (is_double) return __builtin_convertvector(COLUMNS(N(doubles), double), N(square));
+    return COLUMNS(N(square), REAL);
+#undef COLUMNS
+}
+#endif
+
+static ALWAYS_INLINE void N(load_any)(const int is_double, const void *data, ptrdiff_t row_stride, const void *origin,
+                                      const void *inv_scale, const int32_t *index, int rows, int d, REAL *panel)
 {
     const REAL *x = data, *o = origin, *s = inv_scale;
-    REAL *out = panel;
+    const double *xd = data, *od = origin, *sd = inv_scale;
     int full_rows = ACROSS > 1 ? rows / ACROSS * ACROSS : 0, full_columns = ACROSS > 1 ? d / ACROSS * ACROSS : 0;
 #if ACROSS > 1
     for (int n = 0; n < full_rows; n += ACROSS)
         for (int j = 0; j < full_columns; j += ACROSS) {
-            N(square) r[ACROSS], oj = *(const N(square) *)(o + j), sj = *(const N(square) *)(s + j);
+            N(square) r[ACROSS];
             for (int i = 0; i < ACROSS; i++)
-                r[i] = (*(const N(square) *)(x + index[n + i] * row_stride + j) - oj) * sj;
+                r[i] = N(columns)(is_double, data, origin, inv_scale, index[n + i] * row_stride + j, j);
             EXCHANGE(1, LOW1, HIGH1)
 #if ACROSS >= 4
             EXCHANGE(2, LOW2, HIGH2)
@@ -153,17 +168,32 @@ static void N(load)(const void *data, ptrdiff_t row_stride, const void *origin, 
 #if ACROSS == 8
             EXCHANGE(4, LOW4, HIGH4)
 #endif
-            for (int i = 0; i < ACROSS; i++) *(N(square) *)(out + (size_t)(j + i) * ROWS + n) = r[i];
+            for (int i = 0; i < ACROSS; i++) *(N(square) *)(panel + (size_t)(j + i) * ROWS + n) = r[i];
         }
 #endif
     for (int n = 0; n < rows; n++) {
-        const REAL *row = x + index[n] * row_stride;
+        ptrdiff_t at = index[n] * row_stride;
         for (int j = n < full_rows ? full_columns : 0; j < d; j++)
-            out[(size_t)j * ROWS + n] = (row[j] - o[j]) * s[j];
+            panel[(size_t)j * ROWS + n] =
+                is_double ? (REAL)((xd[at + j] - od[j]) * sd[j]) : (x[at + j] - o[j]) * s[j];
     }
     if (rows < ROWS)
         for (int j = 0; j < d; j++)
-            for (int n = rows; n < ROWS; n++) out[(size_t)j * ROWS + n] = 0;
+            for (int n = rows; n < ROWS; n++) panel[(size_t)j * ROWS + n] = 0;
+}
+
+/* The rows that `index` names, to a panel in internal coordinates; the origin fills it up. */
+static void N(load)(const void *data, ptrdiff_t row_stride, const void *origin, const void *inv_scale,
+                    const int32_t *index, int rows, int d, void *panel)
+{
+    N(load_any)(0, data, row_stride, origin, inv_scale, index, rows, d, panel);
+}
+
+/* The same of rows, origin and scale in double: a coordinate is rounded once. */
+static void N(load_doubles)(const void *data, ptrdiff_t row_stride, const void *origin, const void *inv_scale,
+                            const int32_t *index, int rows, int d, void *panel)
+{
+    N(load_any)(1, data, row_stride, origin, inv_scale, index, rows, d, panel);
 }
 
 /* ---- the nearest of all centres -------------------------------------------------------------- */
@@ -309,7 +339,7 @@ static void N(squares)(const double *panel, int d, const double *centers, int K,
 #endif
 
 static const nearest_set N(set) = {
-    ROWS, sizeof(REAL), N(load), N(nearest), N(own), N(sums), T(double_squares),
+    ROWS, sizeof(REAL), N(load), N(load_doubles), N(nearest), N(own), N(sums), T(double_squares),
 };
 
 #undef DEEP

@@ -1,10 +1,10 @@
 """The nearest centre of each row, and sums over the rows of each centre.
 
-Rows are scored panel by panel in the arithmetic of the data; a row whose best two scores differ by no more than
-rounding may explain is decided in double, by distances from differences. So labels are those of comparing all distances
-whatever the instruction set, the first of equal ones, and bounds on distances change the time alone. Chunks of rows
-are shared out to the threads by a ticket and committed in their order, so that the sums have the same bits for any
-number of threads.
+Rows are scored panel by panel in float where it can tell most centres apart; a row whose best two scores differ by no
+more than rounding may explain is decided in double, by distances from differences. So labels are those of comparing all
+distances whatever the instruction set, the first of equal ones, and bounds on distances change the time alone. Chunks
+of rows are shared out to the threads by a ticket and committed in their order, so that the sums have the same bits for
+any number of threads.
 """
 
 import numpy as np
@@ -13,6 +13,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cython cimport floating
 from cython.parallel cimport parallel
 from libc.float cimport DBL_EPSILON, DBL_MAX, FLT_EPSILON, FLT_MAX
+from libc.math cimport fmin, sqrt
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
@@ -21,10 +22,13 @@ from skem._kernels.passes import max_threads
 
 cdef extern from "nearest_dispatch.h" nogil:
     const int TILE
+    const float BELOW
     ctypedef struct nearest_set:
         int rows, itemsize
         void (*load)(const void *data, Py_ssize_t row_stride, const void *origin, const void *inv_scale,
                      const int32_t *index, int rows, int d, void *panel) noexcept nogil
+        void (*load_doubles)(const void *data, Py_ssize_t row_stride, const void *origin, const void *inv_scale,
+                             const int32_t *index, int rows, int d, void *panel) noexcept nogil
         uint64_t (*nearest)(const void *panel, int d, const void *packed, int K, int64_t keep, double reach,
                             double norm, int rows, int32_t *labels, float *lower) noexcept nogil
         void (*own)(const void *data, Py_ssize_t row_stride, const double *origin, const double *inv_scale, int rows,
@@ -44,6 +48,8 @@ cdef enum:
     OWN = 1                        # squared distance of each row to the centre of its label
     ALL = 2                        # squared distance of each row to each centre
     LARGEST_PANEL = 64             # rows: a bit of a word each
+    TRIED = 192                    # rows of a chunk after which its scores may be given up ...
+    HOPELESS = 3                   # ... where more than one row in so many is left to be settled
     CHUNK_NUMBERS = 1 << 15        # numbers of a chunk, which is read twice: half of a second-level cache
     CHUNK_ROWS = 4096
 
@@ -51,10 +57,13 @@ cdef enum:
 cdef double ROUNDED = 1.0 - 1.0 / (1 << 22)
 # Float scores whose best two differ by less, relative to the squares, are settled in double: above this, too many.
 cdef double FLOAT_REACH = 1.0 / (1 << 11)
+# The squared norms of centres between which float holds double data: far from underflow, and from overflow.
+cdef double FLOAT_LEAST = 1e-20, FLOAT_LARGEST = 1e30
 
 
 cdef struct Job:
     const nearest_set *tiles       # of the numbers that scores are formed in
+    const nearest_set *rows        # of the numbers that a chunk's rows are given in
     const nearest_set *doubles
     int mode, d, K, is_float, is_staged, collects
     Py_ssize_t n, chunk_rows, last_chunk
@@ -63,9 +72,11 @@ cdef struct Job:
     const double *origin
     const double *inv_scale
     const double *centers          # (K, d)
-    const void *tile_origin        # the same in the tiles' numbers
+    const void *tile_origin        # the same in the rows' numbers
     const void *tile_scale
     const void *packed
+    void (*load)(const void *data, Py_ssize_t row_stride, const void *origin, const void *inv_scale,
+                 const int32_t *index, int rows, int d, void *panel) noexcept nogil
     int64_t keep
     double reach, norm
     const double *weight
@@ -90,10 +101,11 @@ cdef struct Buffers:
     double *sums
     int32_t *index                 # rows of the chunk to compare with all centres
     int32_t *close                 # rows of the chunk to decide in double
+    int32_t *old                   # labels that the rows to compare had
 
 
 cdef int _allocate(Job *job, Buffers *buf) noexcept nogil:
-    cdef size_t sizes[8]
+    cdef size_t sizes[9]
     cdef size_t total = 8
     cdef int i
     cdef double *p
@@ -105,7 +117,8 @@ cdef int _allocate(Job *job, Buffers *buf) noexcept nogil:
     sizes[5] = job.n_sums
     sizes[6] = job.chunk_rows // 2 + 1
     sizes[7] = job.chunk_rows // 2 + 1
-    for i in range(8):
+    sizes[8] = job.chunk_rows // 2 + 1
+    for i in range(9):
         sizes[i] = (sizes[i] + 7) & ~<size_t>7
         total += sizes[i]
     buf.all = <double *> calloc(total, sizeof(double))
@@ -120,6 +133,7 @@ cdef int _allocate(Job *job, Buffers *buf) noexcept nogil:
     buf.sums = buf.own + sizes[4]
     buf.index = <int32_t *> (buf.sums + sizes[5])
     buf.close = <int32_t *> (buf.sums + sizes[5] + sizes[6])
+    buf.old = <int32_t *> (buf.sums + sizes[5] + sizes[6] + sizes[7])
     return 1
 
 
@@ -169,7 +183,7 @@ cdef int _fail_bounds(
     """List the rows that another centre may have come nearer to (Hamerly 2010); their number."""
     cdef int n, count = 0
     cdef double low
-    job.tiles.own(x, row_stride, job.origin, job.inv_scale, rows, job.d, job.centers, job.labels + row, buf.own)
+    job.rows.own(x, row_stride, job.origin, job.inv_scale, rows, job.d, job.centers, job.labels + row, buf.own)
     for n in range(rows):
         low = job.lower[row + n] * ROUNDED - job.drift[job.labels[row + n]]
         job.lower[row + n] = <float> low
@@ -179,68 +193,80 @@ cdef int _fail_bounds(
     return count
 
 
+cdef void _settle(
+    Job *job, Buffers *buf,
+    const char *x, Py_ssize_t row_stride,   # IN  the chunk, in the rows' numbers
+    Py_ssize_t row,                # IN  its first row
+    int count,                     # IN  rows of the chunk in buf.close
+) noexcept nogil:
+    """Label rows by distances from differences, the first of equal ones."""
+    cdef int panel = job.doubles.rows, at = 0, m, n, r, k, label
+    cdef double best, second, square
+    while at < count:
+        m = min(panel, count - at)
+        _all_squares(job, buf, x, job.rows != job.doubles, row_stride, 1, buf.close + at, m)
+        for n in range(m):
+            best, second, label = buf.squares[n], DBL_MAX, 0
+            for k in range(1, job.K):
+                square = buf.squares[k * <Py_ssize_t> panel + n]
+                if square < best:
+                    second = best
+                    best = square
+                    label = k
+                elif square < second:
+                    second = square
+            r = buf.close[at + n]
+            job.labels[row + r] = label
+            if job.lower != NULL:
+                job.lower[row + r] = <float> fmin(sqrt(second), FLT_MAX) * BELOW
+        at += m
+
+
 cdef void _assign(
     Job *job, Buffers *buf,
-    const char *x, Py_ssize_t row_stride,   # IN  the chunk, in the tiles' numbers
+    const char *x, Py_ssize_t row_stride,   # IN  the chunk, in the rows' numbers
     Py_ssize_t row,                # IN  its first row
     int rows,                      # IN
 ) noexcept nogil:
-    cdef int panel = job.tiles.rows, count = rows, n_close = 0, at = 0, moved = 0, m, n, r, k
+    cdef int panel = job.tiles.rows, count = rows, n_close = 0, at = 0, moved = 0, m, n, r
     cdef uint64_t close
     cdef int32_t labels[LARGEST_PANEL]
     cdef float bounds[LARGEST_PANEL]
-    cdef int32_t *old = job.labels + row
+    cdef int32_t *new = job.labels + row
     cdef float *lower = NULL if job.lower == NULL else job.lower + row
-    cdef double best
-    cdef const double *squares
     cdef const double *weight = NULL
     if job.drift != NULL:
         count = _fail_bounds(job, buf, x, row_stride, row, rows)
     else:
         for n in range(rows):
             buf.index[n] = n
-    while at < count:
+    for n in range(count):
+        buf.old[n] = new[buf.index[n]]
+    while at < count and not (at >= TRIED and n_close * HOPELESS > at):
         m = min(panel, count - at)
-        job.tiles.load(x, row_stride, job.tile_origin, job.tile_scale, buf.index + at, m, job.d, buf.panel)
+        job.load(x, row_stride, job.tile_origin, job.tile_scale, buf.index + at, m, job.d, buf.panel)
         close = job.tiles.nearest(buf.panel, job.d, job.packed, job.K, job.keep, job.reach, job.norm, m, labels,
                                   NULL if lower == NULL else bounds)
-        if close:
-            for n in range(m):
-                if (close >> n) & 1:
-                    buf.close[n_close] = buf.index[at + n]
-                    n_close += 1
-                    labels[n] = old[buf.index[at + n]]
-                    bounds[n] = 0.0
         for n in range(m):
             r = buf.index[at + n]
-            moved += old[r] != labels[n]
-            old[r] = labels[n]
+            new[r] = labels[n]
+            buf.close[n_close] = r
+            n_close += (close >> n) & 1
         if lower != NULL:
             for n in range(m):
                 lower[buf.index[at + n]] = bounds[n]
         at += m
-    panel = job.doubles.rows
-    at = 0
-    while at < n_close:
-        m = min(panel, n_close - at)
-        _all_squares(job, buf, x, job.tiles != job.doubles, row_stride, 1, buf.close + at, m)
-        for n in range(m):
-            squares = buf.squares + n
-            best = squares[0]
-            labels[n] = 0
-            for k in range(1, job.K):
-                if squares[k * <Py_ssize_t> panel] < best:
-                    best = squares[k * <Py_ssize_t> panel]
-                    labels[n] = k
-            r = buf.close[at + n]
-            moved += old[r] != labels[n]
-            old[r] = labels[n]
-        at += m
+    for n in range(at, count):
+        buf.close[n_close] = buf.index[n]
+        n_close += 1
+    _settle(job, buf, x, row_stride, row, n_close)
+    for n in range(count):
+        moved += buf.old[n] != new[buf.index[n]]
     if job.collects:
         if job.weight != NULL:
             weight = job.weight + row
-        job.tiles.sums(x, row_stride, job.origin, rows, job.d, weight, old, buf.sums,
-                       buf.sums + <Py_ssize_t> job.K * job.d)
+        job.rows.sums(x, row_stride, job.origin, rows, job.d, weight, new, buf.sums,
+                      buf.sums + <Py_ssize_t> job.K * job.d)
     buf.sums[job.n_sums - 2] = moved
     buf.sums[job.n_sums - 1] = count
 
@@ -271,15 +297,15 @@ cdef void _chunk(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogi
         _write_all(job, buf, x, row, rows)
         return
     if job.is_staged:
-        if job.tiles == job.doubles:
+        if job.rows == job.doubles:
             _copy[double](x, job.is_float, row_stride, job.column_stride, NULL, rows, job.d, <double *> buf.stage)
         else:
             _copy[float](x, job.is_float, row_stride, job.column_stride, NULL, rows, job.d, <float *> buf.stage)
         x = buf.stage
         row_stride = job.d
     if job.mode == OWN:
-        job.tiles.own(x, row_stride, job.origin, job.inv_scale, rows, job.d, job.centers, job.given + row,
-                      job.out + row)
+        job.rows.own(x, row_stride, job.origin, job.inv_scale, rows, job.d, job.centers, job.given + row,
+                     job.out + row)
     else:
         _assign(job, buf, x, row_stride, row, rows)
 
@@ -373,12 +399,14 @@ cdef list _describe(Job *job, X, origin, scale, const double[:, ::1] centers, bi
     job.tile_origin, job.tile_scale = job.origin, job.inv_scale
     job.doubles = select_nearest(False)
     job.tiles = select_nearest(in_float)
+    job.rows = select_nearest(in_float and job.is_float)
+    job.load = job.tiles.load if job.rows == job.tiles else job.tiles.load_doubles
     keep = [X, o, s, centers]
-    if in_float:
+    if job.rows != job.doubles:
         of, sf = np.asarray(o, dtype=np.float32), np.asarray(s, dtype=np.float32)
         job.tile_origin, job.tile_scale = &of[0], &sf[0]
         keep += [of, sf]
-    job.is_staged = job.column_stride != 1 or job.is_float != in_float
+    job.is_staged = job.column_stride != 1 or (job.is_float and job.rows == job.doubles)
     for i in range(LARGEST_PANEL):
         job.identity[i] = i
     return keep
@@ -429,15 +457,17 @@ def assign_nearest(
     cdef int64_t below = 1
     while below < K + TILE:
         below *= 2
-    # float loses nothing where what it leaves open is settled in double
     cdef double units = d + 4 + below    # of rounding, in a score
+    norm = np.square(centers).sum(axis=1).max()
     # float loses nothing where what it leaves open is settled in double
-    in_float = (X.dtype == np.float32 and units * FLT_EPSILON < FLOAT_REACH
-                and np.array_equal(np.asarray(origin, dtype=np.float32), origin))
+    in_float = units * FLT_EPSILON < FLOAT_REACH and (
+        np.array_equal(np.asarray(origin, dtype=np.float32), origin) if X.dtype == np.float32
+        else FLOAT_LEAST < norm < FLOAT_LARGEST
+    )
     alive = _describe(&job, X, origin, scale, centers, in_float)
     job.mode, job.collects = ASSIGN, collect
     job.keep = ~(below - 1)
-    job.norm = np.square(centers).sum(axis=1).max()
+    job.norm = norm
     if in_float:
         job.reach = units * FLT_EPSILON
         packed_float = np.empty((K + TILE - 1) // TILE * TILE * (d + 1), dtype=np.float32)

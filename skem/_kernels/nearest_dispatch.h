@@ -17,11 +17,14 @@
 /* Takes a bound in float down past its rounding. */
 #define BELOW (1.0f - 1.0f / (1 << 20))
 
-/* Data, origin and scale of `load`, panels and packed centres are of the table's number type, the rest double. */
+/* Data, origin and scale of `load`, panels and packed centres are of the table's number type, and so are the data of
+ * `own` and `sums`; the rest is double. */
 typedef struct {
     int rows, itemsize; /* rows of a panel, bytes of a number */
     void (*load)(const void *data, ptrdiff_t row_stride, const void *origin, const void *inv_scale,
                  const int32_t *index, int rows, int d, void *panel);
+    void (*load_doubles)(const void *data, ptrdiff_t row_stride, const void *origin, const void *inv_scale,
+                         const int32_t *index, int rows, int d, void *panel);
     uint64_t (*nearest)(const void *panel, int d, const void *packed, int K, int64_t keep, double reach, double norm,
                         int rows, int32_t *labels, float *lower);
     void (*own)(const void *data, ptrdiff_t row_stride, const double *origin, const double *inv_scale, int rows, int d,

@@ -83,16 +83,21 @@ def test_near_ties_are_decided_by_differences(dtype):
         1e7 * directions / np.linalg.norm(directions, axis=1, keepdims=True),
     ):
         squares = squares_twin(X, origin, scale, centers)
-        labels = no_labels(300)
-        assign_nearest(X, origin, scale, centers, labels)
+        labels, lower = no_labels(300), np.empty(300, dtype=np.float32)
+        assign_nearest(X, origin, scale, centers, labels, lower=lower)
         # the twin sums in another order, so it may differ by its own rounding
         near(squares[np.arange(300), labels], squares.min(axis=1), 1e-15)
         assert len(set(labels)) > 1
+        # rows that differences decided have the best of bounds
+        second = np.sqrt(np.sort(squares, axis=1)[:, 1])
+        assert (lower <= second).all()
+        assert np.mean(lower > (1.0 - 1e-4) * second) > 0.9
 
 
-def test_far_rows_and_centres_do_not_overflow_float():
-    X, origin, scale, centers, _ = make(100, 3, 5, np.float32)
-    X[::7] *= np.float32(1e30)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_far_rows_and_centres_do_not_overflow_float(dtype):
+    X, origin, scale, centers, _ = make(100, 3, 5, dtype)
+    X[::7] *= dtype(1e30)
     centers[3] = 1e60
     labels = no_labels(100)
     assign_nearest(X, origin, scale, centers, labels)
