@@ -117,6 +117,11 @@ for workload in w.DOCUMENTS:
         f"counts/sparse/{workload.name}", "of SciPy's two products' time, at most", 1.3,
         _ratio("pass", "products", "iteration"),
     )  # fmt: skip
+for kind, value in (("hard", 1.3), ("soft", 2.2)):
+    _goal(
+        f"directions/{w.DIRECTIONS.name}", f"of scikit-learn's KMeans, {kind}, at most", value,
+        _ratio(kind, "KMeans", "iteration"),
+    )  # fmt: skip
 _goal("predict/one-row", "times scikit-learn, one row, at least", 1.7, _ratio("scikit-learn", "skem", "predict"))
 _goal(
     f"predict/{w.EM[1].name}", "of an EM iteration, at most", 1.0,

@@ -74,6 +74,9 @@ LATENT = Workload(100_000, 20, 5)
 DOCUMENTS = (Workload(20_000, 4_000, 20), Workload(20_000, 50_000, 50))
 # Words of a document.
 LENGTH = 150
+DIRECTIONS = Workload(100_000, 384, 50)
+# Spread of a direction's columns about its group's, of norm one: rows lie nearer to one another than to it.
+SCATTER = 0.15
 
 
 def make_rows(workload, dtype=np.float64, seed=0):
@@ -129,6 +132,24 @@ def make_documents(workload, seed=0):
     X.sum_duplicates()
     shares = usual * np.exp(0.05 * rng.normal(size=(n_components, d)))
     return X, shares / shares.sum(axis=1, keepdims=True)
+
+
+def make_directions(workload, seed=0):
+    """Unit vectors about directions, as embeddings of texts are, and rows to start from.
+
+    Returns
+    -------
+    X : float32 ndarray of shape (n, d)
+    centers : float32 ndarray of shape (n_components, d)
+    """
+    n, d, n_components = workload
+    rng = np.random.default_rng(seed)
+    means = rng.normal(size=(n_components, d))
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    X = rng.normal(scale=SCATTER, size=(n, d)).astype(np.float32)
+    X += means[rng.integers(n_components, size=n)]
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    return X, X[rng.choice(n, n_components, replace=False)]
 
 
 def make_start(X, n_components, seed=0):

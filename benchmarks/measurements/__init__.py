@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import workloads as w
 from benchmarks.measurements.counts import counts
+from benchmarks.measurements.directions import directions
 from benchmarks.measurements.hard import hard, kmeans
 from benchmarks.measurements.imports import imports
 from benchmarks.measurements.many import many
@@ -83,6 +84,7 @@ def _table():
     yield Measurement(f"latent/binary/{w.LATENT.name}", classes, (w.LATENT,), ("skem", "StepMix"))
     for workload in w.DOCUMENTS:
         yield Measurement(f"counts/sparse/{workload.name}", counts, (workload,), ("skem",))
+    yield Measurement(f"directions/{w.DIRECTIONS.name}", directions, (w.DIRECTIONS,))
     yield Measurement(f"tiny/full/{w.TINY.name}", mixture, (w.TINY, "full"), USUAL)
 
 

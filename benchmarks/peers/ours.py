@@ -2,6 +2,8 @@
 
 from time import perf_counter
 
+import numpy as np
+
 from benchmarks.peers.base import Fit, Parameters, Peer
 
 
@@ -70,6 +72,20 @@ class Skem(Peer):
         begin = perf_counter()
         kmeans.fit(X)
         return Fit(perf_counter() - begin, kmeans.cluster_centers_)
+
+    def fit_directions(self, X, centers, assignment, n_iter):
+        """Spherical k-means, or EM of von Mises-Fisher components."""
+        import skem
+        from skem.families import VonMisesFisher
+
+        K = len(centers)
+        cls, concentration = (skem.ICMMixture, 50.0) if assignment == "hard" else (skem.EMMixture, "free")
+        means = centers / np.linalg.norm(centers.astype(np.float64), axis=1, keepdims=True)
+        init = {"means": means, "concentrations": np.full(K, 50.0)}
+        mixture = cls(K, family=VonMisesFisher(concentration), init=init, tol=0.0, max_iter=n_iter)
+        begin = perf_counter()
+        mixture.fit(X)
+        return Fit(perf_counter() - begin, mixture.means_)
 
     def fit_hard(self, X, start, n_iter):
         """Bayesian k-means with full covariances; so few iterations that single moves never begin."""
