@@ -321,3 +321,11 @@ def test_bic_chooses_the_family_whatever_the_unit(truth, unit):
     best = selection.fit(unit * X).best_estimator_
     assert type(best.family).__name__ == truth
     assert best.n_components_ == 2
+
+
+def test_tags_tell_which_rows_hold_no_negative_numbers():
+    """Those of a selection are of all its candidates."""
+    for family in (Exponential(), Gamma(), LogNormal(), Beta()):
+        for estimator in (EMMixture(family=family), MixtureSelection(EMMixture(family=family))):
+            assert estimator.__sklearn_tags__().input_tags.positive_only
+    assert not EMMixture().__sklearn_tags__().input_tags.positive_only

@@ -52,9 +52,6 @@ JOINED = 4
 # Finding them takes some 64 bytes a row for a moment, more than all else that a fit needs where rows are many.
 MOST_JOINED = 1 << 17
 
-# Domains of families without negative numbers.
-POSITIVE = ("counts", "numbers from 0 up", "positive numbers", "numbers between 0 and 1")
-
 # The parameter of those estimators that can hold rows to a few components each.
 N_ACTIVE: dict[str, Any] = {"n_active": [Interval(numbers.Integral, 1, None, closed="left"), None]}
 
@@ -161,7 +158,7 @@ class BaseMixture(
         domain, encodes = getattr(self.family, "domain", "real"), getattr(self.family, "encodes", False)
         tags.transformer_tags.preserves_dtype = ["float64"] if encodes else ["float64", "float32"]
         tags.input_tags.string = encodes
-        tags.input_tags.positive_only = domain in POSITIVE
+        tags.input_tags.positive_only = getattr(self.family, "positive_only", False)
         # whole numbers, for those who make data up by the tags
         tags.input_tags.categorical = domain in ("counts", "levels")
         tags.input_tags.sparse = getattr(self.family, "sparse", False)

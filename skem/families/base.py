@@ -72,6 +72,8 @@ class Family(BaseEstimator):
     collapsed_kind: str | None = None
     #: what the rows must be, in one word, for documentation and error messages
     domain = "real"
+    #: whether rows hold no negative numbers, as scikit-learn's tag of that name
+    positive_only = False
     #: whether rows may be CSR, a zero being a zero: features "x", fixed units, and verbs that take such rows
     sparse = False
 

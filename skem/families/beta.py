@@ -42,6 +42,7 @@ class Beta(LogarithmFamily):
 
     feature_map = "log_both"
     domain = "numbers between 0 and 1"
+    positive_only = True
     location = "alphas"
     spike = 8.1
 

@@ -39,6 +39,7 @@ class Exponential(RateFamily):
 
     feature_map = "x"
     domain = "numbers from 0 up"
+    positive_only = True
     equivariance = "scale"
     prior_share = 0.02
     # what the bound on the rates lets a row of zeros gain

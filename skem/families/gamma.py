@@ -42,6 +42,7 @@ class Gamma(LogarithmFamily):
 
     feature_map = "x_log"
     domain = "positive numbers"
+    positive_only = True
     location = "shapes"
     equivariance = "scale"
     # half the log of the bound on the shapes

@@ -45,6 +45,7 @@ class LogNormal(Gaussian):
     """
 
     domain = "positive numbers"
+    positive_only = True
     # steps of x are none of log x
     _parameter_constraints = {k: v for k, v in Gaussian._parameter_constraints.items() if k != "rounding"}
     rounding = 0.0

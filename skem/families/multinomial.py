@@ -44,6 +44,7 @@ class Multinomial(DirichletFamily):
     feature_map = "x"
     collapsed_kind = "multinomial"
     domain = "counts"
+    positive_only = True
     sparse = True
     reasons: ClassVar[dict[str, str]] = dict.fromkeys(
         ("marginal", "conditional"),

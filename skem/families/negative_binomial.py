@@ -89,6 +89,7 @@ class NegativeBinomial(RateFamily):
 
     feature_map = "x"
     domain = "counts"
+    positive_only = True
     sparse = True
     location = "means"
     _events, _exposure = "total", "n"

@@ -39,6 +39,7 @@ class Poisson(RateFamily):
     feature_map = "x"
     collapsed_kind = "poisson"
     domain = "counts"
+    positive_only = True
     sparse = True
     _events, _exposure = "total", "n"
 

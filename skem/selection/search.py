@@ -206,7 +206,7 @@ class MixtureSelection(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = all(getattr(f, "sparse", False) for f in self._all_families())
-        tags.input_tags.positive_only = any(getattr(f, "domain", None) == "counts" for f in self._all_families())
+        tags.input_tags.positive_only = any(getattr(f, "positive_only", False) for f in self._all_families())
         return tags
 
     def _all_families(self):
