@@ -77,6 +77,15 @@ class QuadraticTerms:
         deviation = x[..., None, :] - self.centers
         return deviation, np.einsum("nij,...nj->...ni", self.A, deviation)
 
+    def _values(self, rows):
+        deviation, pulled = self._slopes(rows)
+        return self.c + ((self.b - 0.5 * pulled) * deviation).sum(axis=-1)
+
+    def _derivatives(self, rows):
+        """Gradients (m, n, d) of the terms, and shares a of A and b of their squares in Hessians -a A + b g g'."""
+        slopes = self.b - self._slopes(rows)[1]
+        return slopes, np.ones(slopes.shape[:-1]), 0.0
+
     def values(self, x):
         """Value of each term.
 
@@ -95,8 +104,7 @@ class QuadraticTerms:
         values = np.empty((len(rows), len(self.c)))
         size = max(BLOCK // self.centers.size, 1)
         for start in range(0, len(rows), size):
-            deviation, pulled = self._slopes(rows[start : start + size])
-            values[start : start + size] = self.c + ((self.b - 0.5 * pulled) * deviation).sum(axis=-1)
+            values[start : start + size] = self._values(rows[start : start + size])
         return values.reshape(*x.shape[:-1], -1)
 
     def maximize(self, weights):
@@ -142,18 +150,19 @@ class QuadraticTerms:
         gradient : ndarray of shape (n_points, d)
             The mean g = sum_i q_i g_i of the terms' gradients.
         hessian : ndarray of shape (n_points, d, d)
-            Equal to sum_i q_i [(g_i - g)(g_i - g)' - A_i].
+            Equal to sum_i q_i [(g_i - g)(g_i - g)' + H_i], H_i = -A_i the Hessian of a quadratic term.
         """
         gradient = np.empty(x.shape)
         hessian = np.empty((*x.shape, x.shape[1]))
         size = max(BLOCK // self.centers.size, 1)
         for start in range(0, len(x), size):
             rows = slice(start, start + size)
-            slopes = self.b - self._slopes(x[rows])[1]
+            slopes, curved, bent = self._derivatives(x[rows])
             mean = gradient[rows] = np.einsum("mn,mni->mi", shares[rows], slopes)
-            slopes -= mean[:, None]
+            own = np.swapaxes(shares[rows][..., None] * bent * slopes, 1, 2) @ slopes if np.any(bent) else 0.0
+            slopes = slopes - mean[:, None]
             weighted = np.swapaxes(shares[rows][..., None] * slopes, 1, 2)
-            hessian[rows] = weighted @ slopes - np.einsum("mn,nij->mij", shares[rows], self.A)
+            hessian[rows] = weighted @ slopes + own - np.einsum("mn,nij->mij", shares[rows] * curved, self.A)
         return gradient, hessian
 
 
@@ -245,7 +254,9 @@ def ascend(terms, x, tol, max_iter):
     for _ in range(max_iter):
         if not len(rows):
             break
-        step = np.asarray(terms.maximize(shares[rows]), dtype=np.float64)
+        # terms whose weighted sums have no maximum in closed form know a point where such a sum is no lower
+        ahead = terms.step(x[rows], shares[rows]) if hasattr(terms, "step") else terms.maximize(shares[rows])
+        step = np.asarray(ahead, dtype=np.float64)
         if step.shape != (len(rows), x.shape[1]):
             raise ValueError(f"terms.maximize returns the wrong shape: {step.shape[1:]} for a point in {x.shape[1]} "
                              "dimensions")  # fmt: skip

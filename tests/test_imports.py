@@ -13,8 +13,9 @@ ROOT = Path(skem.__file__).parent
 # from the ground up; rooms of one floor do not import one another
 FLOORS = [
     {"_version", "_compat", "exceptions", "memory", "_kernels"}, {"rows"}, {"suffstats", "summary", "log_sum_exp"},
-    {"modes", "joint", "coding", "in_python"}, {"weights"}, {"families"}, {"engine"}, {"truncated", "tree"}, {"starts"},
-    {"inference"}, {"portfolio"}, {"estimators"}, {"selection"}, {"displays"}, {"__init__"},
+    {"modes", "tailed_terms", "joint", "coding", "in_python"}, {"weights"}, {"families"}, {"engine"},
+    {"truncated", "tree"}, {"starts"}, {"inference"}, {"portfolio"}, {"estimators"}, {"selection"}, {"displays"},
+    {"__init__"},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(path for path in ROOT.rglob("*.py"))

@@ -7,7 +7,8 @@ from scipy.ndimage import maximum_filter
 from scipy.special import logsumexp
 
 from skem import EMMixture, GibbsMixture, QuadraticTerms, maximize_log_sum_exp
-from skem.families import Gaussian, Poisson
+from skem.families import Gaussian, LogNormal, Poisson, StudentT
+from skem.tailed_terms import TailedTerms
 
 
 def quadratics(seed, n=6, d=2):
@@ -35,6 +36,12 @@ class OnePoint:
 # --- the iteration --------------------------------------------------------------------------------
 
 
+def tailed(seed):
+    quadratic = quadratics(seed)
+    power = np.random.default_rng(seed).choice([3.0, 5.0, 40.0, np.inf], size=6)
+    return TailedTerms(quadratic.A, quadratic.c, quadratic.centers, power)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_quadratics_are_what_they_say(seed):
     terms = quadratics(seed)
@@ -47,7 +54,24 @@ def test_quadratics_are_what_they_say(seed):
     best = terms.maximize(weights)
     around = best + 1e-3 * rng.normal(size=(50, 2))
     assert (terms.values(around) @ weights < terms.values(best) @ weights).all()
-    # derivatives by differences
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_steps_of_tailed_terms_never_lead_down(seed):
+    terms, rng = tailed(seed), np.random.default_rng(seed)
+    x, weights = 4.0 * rng.normal(size=(30, 2)), rng.uniform(size=(30, 6))
+    ahead = terms.step(x, weights)
+    assert ((weights * terms.values(ahead)).sum(axis=1) > (weights * terms.values(x)).sum(axis=1)).all()
+    light = TailedTerms(terms.A, terms.c, terms.centers, np.full(6, np.inf))
+    plain = QuadraticTerms(terms.A, c=terms.c, centers=terms.centers)
+    np.testing.assert_allclose(light.values(x), plain.values(x), rtol=1e-12)
+    np.testing.assert_allclose(light.step(x, weights), plain.maximize(weights), rtol=1e-12)
+
+
+@pytest.mark.parametrize("make_terms", [quadratics, tailed])
+@pytest.mark.parametrize("seed", range(5))
+def test_derivatives_are_those_of_differences(make_terms, seed):
+    terms, x = make_terms(seed), np.random.default_rng(seed).normal(size=2)
     step = 1e-5 * np.eye(2)
     points = np.concatenate([x + step, x - step])
     shares = np.exp(terms.values(x) - logsumexp(terms.values(x)))
@@ -132,28 +156,52 @@ def random_mixture(seed, d):
     )
 
 
+def random_students(seed, d):
+    gaussian, rng = random_mixture(seed, d), np.random.default_rng(seed)
+    return EMMixture.from_parameters(
+        family=StudentT(), weights=gaussian.weights_, means=gaussian.means_, scale_matrices=gaussian.covariances_,
+        degrees_of_freedom=rng.choice([0.7, 2.0, 6.0, np.inf], size=len(gaussian.weights_)),
+    )  # fmt: skip
+
+
+def random_log_normals(seed, d):
+    gaussian = random_mixture(seed, d)
+    return EMMixture.from_parameters(
+        family=LogNormal(), weights=gaussian.weights_, means=gaussian.means_, covariances=0.3 * gaussian.covariances_
+    )
+
+
 def grid_of(mixture, n):
+    """A grid in the coordinates in which rows are encoded, where peaks of log-normal components lie lower."""
     low, high = mixture.means_.min(axis=0) - 0.3, mixture.means_.max(axis=0) + 0.3
+    if isinstance(mixture.family, LogNormal):
+        low = (mixture.means_ - mixture.covariances_.sum(axis=2)).min(axis=0) - 0.3
+        high = (mixture.means_ - mixture.covariances_.sum(axis=2)).max(axis=0) + 0.3
     axes = [np.linspace(a, b, n) for a, b in zip(low, high, strict=True)]
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    return mixture.family_.decode(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1))
 
 
 @pytest.mark.parametrize(("d", "n"), [(1, 20001), (2, 301)])
-@pytest.mark.parametrize("seed", range(50))
-def test_all_modes_of_a_dense_grid_are_found(seed, d, n):
-    mixture = random_mixture(seed, d)
+@pytest.mark.parametrize(
+    ("make_mixture", "seed"),
+    [(random_mixture, seed) for seed in range(50)]
+    + [(make, seed) for make in (random_students, random_log_normals) for seed in range(12)],
+)
+def test_all_modes_of_a_dense_grid_are_found(make_mixture, seed, d, n):
+    mixture = make_mixture(seed, d)
     grid = grid_of(mixture, n)
     density = mixture.score_samples(grid.reshape(-1, d)).reshape(grid.shape[:-1])
     inner = (slice(1, -1),) * d
     tops = grid[inner][(density == maximum_filter(density, 3))[inner]]
     # a narrow oblique ridge looks like a row of tops on a grid: the climb tells which are one
     terms = mixture.family_.log_terms(mixture._log_weights, mixture._theta)
-    climbed = maximize_log_sum_exp(terms, mixture.family_.summary_.to_internal(tops), tol=0.0).x
+    family = mixture.family_
+    climbed = maximize_log_sum_exp(terms, family.summary_.to_internal(family.encode(tops)), tol=0.0).x
     found = mixture.modes()
-    gap = np.abs(mixture.family_.summary_.to_user(climbed)[:, None] - found.modes).max(axis=2).min(axis=1)
+    gap = np.abs(family.summary_.to_user(climbed)[:, None] - family.encode(found.modes)).max(axis=2).min(axis=1)
     assert gap.max() < 1e-3
     # and each is one
-    around = found.modes[:, None] + 1e-4 * np.random.default_rng(0).normal(size=(20, d))
+    around = found.modes[:, None] * (1.0 + 1e-4 * np.random.default_rng(0).normal(size=(20, d)))
     higher = mixture.score_samples(around.reshape(-1, d)).reshape(-1, 20) - found.log_densities[:, None]
     assert higher.max() < 1e-10
     np.testing.assert_allclose(found.log_densities, mixture.score_samples(found.modes), atol=1e-10)

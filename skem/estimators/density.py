@@ -69,7 +69,7 @@ class DensityFeaturesMixin:
         Raises
         ------
         TypeError
-            Where the components are not Gaussian.
+            Where the family has no such terms: it takes Gaussian, log-normal or Student-t components.
 
         Notes
         -----
@@ -101,9 +101,8 @@ class DensityFeaturesMixin:
             raise ValueError(f"tol={tol:g} must be >= 0 and max_iter={max_iter} a whole number from 1 up")
         found = find_modes(self.family_.log_terms(*self._plug_in()), tol, max_iter)
         summary = self.family_.summary_
-        modes = summary.to_user(found.modes)
-        density = found.log_densities + self.family_.log_base_measure(modes) - summary.log_jacobian
-        return Modes(modes, density, found.labels)
+        modes = self.family_.decode(summary.to_user(found.modes))
+        return Modes(modes, found.log_densities - summary.log_jacobian, found.labels)
 
     def merge_components(self, X, *, sample_weight=None):
         """Combine components that overlap, pair by pair, by the entropy of the responsibilities.

@@ -43,7 +43,8 @@ class Family(BaseEstimator):
 
     - ``marginal(theta, columns, rest)`` -> theta of these columns alone
     - ``conditional(theta, given, rest, values)`` -> theta of the rest, where the given columns have these values
-    - ``log_terms(log_weights, theta)`` -> `QuadraticTerms` whose log sum exp is the log density, base measure left out
+    - ``log_terms(log_weights, theta)`` -> `QuadraticTerms`, or terms of their kind, whose log sum exp is the log
+      density of rows as the user has them, the Jacobian of the internal coordinates left out
 
     A family whose internal coordinates are no places between which distances mean anything has ``coordinates(X)`` ->
     (n, p), which are; starts and cuts use them.
@@ -148,6 +149,19 @@ class Family(BaseEstimator):
         Returns
         -------
         X : float64 ndarray of shape (n, d)
+        """
+        return X
+
+    def decode(self, X):
+        """Return encoded rows as the user has them, the inverse of `encode` in a family of numbers.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+
+        Returns
+        -------
+        X : ndarray of shape (n, d)
         """
         return X
 

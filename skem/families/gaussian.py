@@ -332,7 +332,8 @@ class Gaussian(NormalInverseWishart):
 
     def log_terms(self, log_weights, theta):
         _, mean, factor, offset, _ = self.whitened(theta)
-        return QuadraticTerms(np.swapaxes(factor, 1, 2) @ factor, c=log_weights + offset, centers=mean)
+        peak = log_weights + offset - 0.5 * mean.shape[1] * LOG_2PI
+        return QuadraticTerms(np.swapaxes(factor, 1, 2) @ factor, c=peak, centers=mean)
 
     def n_parameters(self, n_features, n_components):
         return n_components * n_features + self._structure.n_parameters(n_features, n_components)

@@ -4,6 +4,7 @@ import numpy as np
 
 from skem.families.gaussian import Gaussian
 from skem.families.positive import check_positive
+from skem.log_sum_exp import QuadraticTerms
 
 
 class LogNormal(Gaussian):
@@ -26,7 +27,8 @@ class LogNormal(Gaussian):
 
     Notes
     -----
-    Logarithms are taken once a fit, of the dtype of X. Modes of the density (`modes`) are not offered.
+    Logarithms are taken once a fit, of the dtype of X. `modes` are those of the density of x: a single component's is
+    exp(mean - covariance 1).
 
     References
     ----------
@@ -68,15 +70,22 @@ class LogNormal(Gaussian):
             rounding=0.0,
         )
 
-    # a peak of the density of x is no peak of that of log x
-    log_terms = None  # type: ignore[assignment]
-
     def encode(self, X):
         check_positive(X, self)
         return np.log(X)
+
+    def decode(self, X):
+        return np.exp(X)
 
     def log_base_measure(self, X):
         return super().log_base_measure(X) - X.sum(axis=1, dtype=np.float64)
 
     def sample(self, theta, counts, rng):
-        return np.exp(super().sample(theta, counts, rng))
+        return self.decode(super().sample(theta, counts, rng))
+
+    def log_terms(self, log_weights, theta):
+        terms, scale = super().log_terms(log_weights, theta), self.summary_.scale
+        # the logarithm of the Jacobian is linear in log x: it moves the peaks, to where they are peaks of x
+        shift = np.linalg.solve(terms.A, np.broadcast_to(scale, terms.centers.shape)[..., None])[..., 0]
+        level = self.summary_.to_user(terms.centers).sum(axis=1) - 0.5 * shift @ scale
+        return QuadraticTerms(terms.A, c=terms.c - level, centers=terms.centers - shift)
