@@ -26,7 +26,7 @@ LEAST_ROWS, FEWEST = 5, 10
 TEMPERATURES = (1.0, 2.0, 1.0, 4.0, 1.0, 8.0)
 # Nats by which rows prefer another cluster that one takes in, and, negative, those by which rows that it gives away
 # prefer it.
-MARGINS = (1.0, 3.0, -1.0, -3.0)
+BORDERS = (1.0, 3.0, -1.0, -3.0)
 # Moves that lose which are followed up, pairs of clusters that are looked at for them, and most sweeps after each.
 N_LOSING, N_PAIRS, MAX_SWEEPS = 2, 2, 20
 # Nats below which two clusters divided anew are the same two.
@@ -320,7 +320,7 @@ class Search:
     def _draw_and_shift(self):
         """Draws and shifts in turn, until all were in vain."""
         n_vain, turn, doubts, n_clusters = 0, 0, None, self.now.n_clusters
-        shifts = [(k, margin) for margin in MARGINS for k in range(n_clusters)]
+        shifts = [(k, margin) for margin in BORDERS for k in range(n_clusters)]
         if self.evidence.model.family.collapsed_kind is None:
             # all rows would have to be updated for each
             shifts = []
