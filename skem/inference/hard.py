@@ -1,5 +1,7 @@
 """Hard assignments."""
 
+from typing import Any
+
 import numpy as np
 
 from skem._kernels.collapsed import Collapsed
@@ -110,7 +112,7 @@ class Rows:
         self.model, self._start, self.labels = model, state, labels
         self._X, self._weight = source.internal(slice(None)), source.canonical().weight
         self._opening = model.weights.opening(model.weight_prior)
-        self._collapsed = None
+        self._collapsed: Any = None
 
     def settled(self, rows, labels, max_sweeps):
         """Labels that rows settle at from others, if that gains.
