@@ -46,7 +46,8 @@ class Summary(NamedTuple):
         Of blocks of columns side by side, where they are summarized apart; then there is no covariance of all.
     rounding : ndarray of shape (n_features,) or None
         Variance, in internal coordinates, of what rounding took from the columns (0 where they lie on no grid), if at
-        least half of the rows hold one value in any column that is not constant; else None.
+        least half of the rows hold one value in any column that is not constant, and more than n_features + 1 rows are
+        distinct; else None.
     """
 
     n_features: int
@@ -376,7 +377,8 @@ def _summarize(X, sample_weight, equivariance, rows):
     variance = np.where(known, variance, stand_in)
     covariance = rounding = None
     if located:
-        if (held & ~constant).any():
+        # of rows as few as a simplex has, nothing tells a step from any other difference
+        if (held & ~constant).any() and len(chosen.index) > d + 1:
             # in what a constant column was recorded nobody knows: in steps of its scale it tells no clusters apart
             steps = [scale[j] if constant[j] else step_of(sample[:, j]) for j in range(d)]
             rounding = variance_of(np.array(steps) / scale)

@@ -73,6 +73,12 @@ def test_steps_are_sought_where_one_value_holds_half_of_some_column():
     assert summarize(X, weight, "affine").rounding is None
 
 
+def test_differences_of_a_few_distinct_rows_are_no_steps():
+    X = np.repeat([[0.0, 0.0], [1.0, 1.0], [3.0, 0.0]], [30, 20, 10], axis=0)
+    assert summarize(X, None, "affine").rounding is None
+    assert summarize(np.vstack([X, [[2.0, 1.0]]]), None, "affine").rounding is not None
+
+
 # --- the density ----------------------------------------------------------------------------------
 
 
