@@ -36,6 +36,8 @@ WARD_ROWS = 512
 LLOYD = 5
 # Runs whose objectives differ by less than so many nats a row are taken to have come to one end.
 SAME = 1e-6
+# Share of what runs owe to the constraint by which they do not differ.
+HELD = 1e-3
 # Where so many starts have come to the best end, runs that are more nats a row behind it leave the race: on groups that
 # are far apart they would climb for long, and in vain.
 AGREED, BEHIND = 2, 0.05
@@ -309,8 +311,10 @@ class Portfolio:
         """
         winner, best = self._runs[0]
         for entry, fit in self._runs[1:]:
-            # runs that end alike may differ by rounding, which must not choose between their orders of components
-            if entry.merit - winner.merit > 1e-12 * abs(winner.merit):
+            # runs that end alike may differ by rounding, which must not choose between their orders of components; what
+            # the constraint alone holds up is itself little more
+            rounding = 1e-12 * abs(winner.merit) + HELD * abs(best.objective - winner.merit)
+            if entry.merit - winner.merit > rounding:
                 winner, best = entry, fit
         near = max(SAME, 10.0 * self.algorithm.tol) * self.model.total_weight
         reached = sum(entry.n_starts for entry, _ in self._runs if winner.merit - entry.merit <= near)
