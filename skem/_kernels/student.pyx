@@ -15,8 +15,9 @@ from skem._kernels.passes cimport Prepared
 
 # From here on Stirling's series, of five terms, are exact to rounding.
 cdef double LARGE = 20.0
-# An excess of this size may come from rounding in sums of scales that are all one.
-cdef double ROUNDING = 1e-12
+# An excess of this size, of some 1e8 degrees, tells no tail from a Gaussian's; where runs stop on the way to infinity
+# would be left to rounding.
+cdef double ROUNDING = 1e-8
 
 
 cdef inline double _stirling(double z) noexcept nogil:
