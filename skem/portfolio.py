@@ -36,7 +36,8 @@ WARD_ROWS = 512
 LLOYD = 5
 # Runs whose objectives differ by less than so many nats a row are taken to have come to one end.
 SAME = 1e-6
-# Share of what runs owe to the constraint by which they do not differ.
+# Nats a row, whatever the units, and share of what runs owe to the constraint, by which they do not differ at all.
+ROUNDING = 1e-10
 HELD = 1e-3
 # Where so many starts have come to the best end, runs that are more nats a row behind it leave the race: on groups that
 # are far apart they would climb for long, and in vain.
@@ -313,7 +314,7 @@ class Portfolio:
         for entry, fit in self._runs[1:]:
             # runs that end alike may differ by rounding, which must not choose between their orders of components; what
             # the constraint alone holds up is itself little more
-            rounding = 1e-12 * abs(winner.merit) + HELD * abs(best.objective - winner.merit)
+            rounding = ROUNDING * self.model.total_weight + HELD * abs(best.objective - winner.merit)
             if entry.merit - winner.merit > rounding:
                 winner, best = entry, fit
         near = max(SAME, 10.0 * self.algorithm.tol) * self.model.total_weight

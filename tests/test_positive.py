@@ -1,12 +1,14 @@
 """Columns that are not Gaussian: oracles, planted groups, domains, units and flat data."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
 from mpmath import beta, log, psi, workdps
 from scipy import stats
 from scipy.special import digamma
+from sklearn.exceptions import ConvergenceWarning
 
 from skem import (
     BayesianKMeans,
@@ -219,7 +221,7 @@ def test_units_do_not_matter(cls, family):
         cls()._algorithm().require(family)
     except TypeError:
         pytest.skip("no such cell")
-    X, _ = planted(type(family), n=60, d=3)
+    X, groups = planted(type(family), n=60, d=3)
     here = cls(3, family=family, random_state=0).fit(X)
     for factors in ([2.0**40, 2.0**-30, 8.0], [1e100, 1e-100, 3.0]):
         there = cls(3, family=family, random_state=0).fit(X * factors)
@@ -229,7 +231,13 @@ def test_units_do_not_matter(cls, family):
         if cls is not MAPMixture:
             assert there.lower_bound_ + shift == pytest.approx(here.lower_bound_, abs=1e-9 * max(1.0, abs(shift)))
         if isinstance(family, Exponential) and factors[0] == 2.0**40:
-            np.testing.assert_array_equal(here.rates_, there.rates_ * factors)
+            # after equally many passes: where a run stops, rounding of the objective has a say, and the units in that
+            few = [cls(3, family=family, init=groups, max_iter=3, tol=0.0) for _ in range(2)]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                few[0].fit(X)
+                few[1].fit(X * factors)
+            np.testing.assert_array_equal(few[0].rates_, few[1].rates_ * factors)
 
 
 # --- domains and flat data ------------------------------------------------------------------------

@@ -284,7 +284,7 @@ def test_many_rows_begin_with_a_sample(monkeypatch):
     ("number", "kind", "without"),
     [
         (None, "draw", {"TEMPERATURES": ()}),
-        (17, "shift", {"MARGINS": ()}),
+        (17, "shift", {"BORDERS": ()}),
         (160, "split", {"N_LOSING": 0}),
         (152, "merge", {"N_LOSING": 0}),
     ],
@@ -300,7 +300,7 @@ def test_moves_at_the_end_lead_higher(number, kind, without, monkeypatch):
     steps = []
     if kind != "shift":
         # borders that move lead as high
-        monkeypatch.setattr(search_module, "MARGINS", ())
+        monkeypatch.setattr(search_module, "BORDERS", ())
     search = Search(evidence, source, np.random.default_rng(0), on_step=lambda kind, now: steps.append((kind, now)))
     nothing = np.zeros(len(source), dtype=np.int32)
     found = search.run(nothing, 1)
