@@ -1,7 +1,8 @@
 """Build the compiled modules; everything else about the package stands in pyproject.toml.
 
-Each ``skem/_kernels/*.pyx`` becomes one extension module. Headers beside them (``*.h``, ``*.inc``)
-and declarations (``*.pxd``) are found by every module, and a change in any of them rebuilds all.
+Each ``skem/_kernels/*.pyx`` becomes one extension module, and is built again when it, a declaration
+(``*.pxd``) or a header (``*.h``) that it reaches has changed. What Cython writes the same into every
+module, memoryviews above all, is compiled once, in ``skem._kernels._shared``.
 
 Environment variables:
 
@@ -18,6 +19,7 @@ SKEM_OPENMP=0
 """
 
 import os
+import re
 import sys
 import sysconfig
 import tempfile
@@ -29,6 +31,8 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, LinkError
 
 KERNELS = Path("skem", "_kernels")
+PACKAGE = ".".join(KERNELS.parts)
+SHARED = f"{PACKAGE}._shared"
 
 BOUNDS_CHECK = os.environ.get("SKEM_BOUNDS_CHECK") == "1"
 LINETRACE = os.environ.get("SKEM_LINETRACE") == "1"
@@ -64,20 +68,32 @@ int main(void) {
 
 
 def find_extensions():
-    """List one extension for each .pyx file; there may be none."""
-    headers = [path.as_posix() for end in ("h", "inc", "pxd") for path in KERNELS.glob(f"*.{end}")]
+    """List one extension for each .pyx file, and the one that they share."""
+    sources = {f"{PACKAGE}.{path.stem}": path for path in sorted(KERNELS.glob("*.pyx"))}
+    sources[SHARED] = KERNELS / "_shared.c"
     return [
         Extension(
-            name=".".join(source.with_suffix("").parts),
+            name=name,
             sources=[source.as_posix()],
-            depends=sorted(headers),
             include_dirs=[KERNELS.as_posix()],
             libraries=["m"] if os.name == "posix" else [],
             define_macros=list(MACROS),
             py_limited_api=ABI3,
         )
-        for source in sorted(KERNELS.glob("*.pyx"))
+        for name, source in sources.items()
     ]
+
+
+def find_headers(paths):
+    """List the headers of the package among `paths`, and those that they include."""
+    found = {path for path in map(Path, paths) if path.parent == KERNELS}
+    left = list(found)
+    while left:
+        names = re.findall(r'"(\w+\.h)"', left.pop().read_text(encoding="utf-8"))
+        new = {KERNELS / name for name in names} - found
+        found |= new
+        left += new
+    return sorted(path.as_posix() for path in found)
 
 
 def find_openmp(compiler):
@@ -127,7 +143,8 @@ class BuildKernels(build_ext):
             # -ffp-contract stays at the compiler's default: results are promised equal for any
             # number of threads on one machine, not between machines, so fused multiply-add is
             # welcome.
-            compile_flags = ["-O3", *compile_flags]
+            # Debug information would take a third of the build's time.
+            compile_flags = ["-O3", "-g" if BOUNDS_CHECK else "-g0", *compile_flags]
         for extension in self.extensions:
             extension.extra_compile_args += compile_flags
             extension.extra_link_args += link_flags
@@ -142,10 +159,12 @@ class BuildKernels(build_ext):
             compiler_directives=DIRECTIVES,
             force=self.force,
             quiet=not self.verbose,
+            shared_utility_qualified_name=SHARED,
         )
-        sources = {module.name: module.sources for module in translated}
-        for extension in self.extensions:
-            extension.sources = sources[extension.name]
+        for extension, module in zip(self.extensions, translated, strict=True):
+            extension.sources = module.sources
+            # Cython follows its own imports to the headers, but not from header to header
+            extension.depends = find_headers(module.depends)
         super().build_extensions()
         stamp.parent.mkdir(parents=True, exist_ok=True)
         stamp.write_text(settings, encoding="utf-8")
