@@ -203,7 +203,8 @@ class Source:
             sums[i]["shared"] = moments
         return Pass(score, moved, n_k, self.family.statistics(n_k, *sums))
 
-    def ascend(self, steps, log_weights, theta, *, convergence, penalty, constant, max_updates, patience, labels):
+    def ascend(self, steps, log_weights, theta, *, convergence, penalty, constant, max_updates, patience, labels,
+               late=False):  # fmt: skip
         """Alternate passes and updates, compiled, until they end or are better left off.
 
         Parameters
@@ -223,11 +224,13 @@ class Source:
             Where more updates are behind and, by their gains, seem to be left, it is as if the step declined.
         labels : int32 ndarray of shape (n,)
             Written where the last pass is the one after `max_updates`.
+        late : bool, default=False
+            Whether a pass is judged by the bound that the update after it reaches; there is none after `max_updates`.
 
         Returns
         -------
         objectives : list of float
-            One a pass.
+            One a pass; none of a late one whose update a step declined.
         converged : bool
         ended : bool
             Whether the run is over; otherwise it is to be gone on from the last pass.
@@ -238,7 +241,8 @@ class Source:
         """
         prepared, second = self._prepare_ascent(steps[0], log_weights, theta)
         objectives, converged, ended, before = ascend(
-            prepared, steps[0], steps[1], convergence, penalty, constant, max_updates, patience, labels
+            prepared, steps[0], steps[1], convergence, np.ascontiguousarray(log_weights, dtype=np.float64), penalty,
+            constant, max_updates, patience, labels, late,
         )  # fmt: skip
         last = None if len(objectives) > max_updates else prepared.results()
         before, last = (results and self._pass(*results, second=second) for results in (before, last))

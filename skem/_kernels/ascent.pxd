@@ -30,7 +30,12 @@ cdef class Step:
     cdef const double[:, ::1] second   # (d, d) of all rows where a term is shared, or None
     cdef double shared             # what the score of the next pass leaves out: a term that all components share
     cdef double penalty            # what the objective adds to the score of the next pass
+    cdef double evidence           # of the sums of the last pass, where an update is a whole posterior
 
+    cdef double expected(
+        self,
+        Prepared done,             # IN  its sums
+    ) noexcept nogil
     cdef bint update(
         self,
         Prepared done,             # IN  its sums
@@ -44,6 +49,7 @@ cdef class Step:
 
 cdef class WeightStep:
     cdef double penalty            # what the objective adds to the score of the next pass
+    cdef double evidence           # of the masses of the last pass, where an update is a whole posterior
 
     cdef bint update(
         self,

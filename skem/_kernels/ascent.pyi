@@ -29,11 +29,13 @@ def ascend(
     step: Step,
     weights: WeightStep,
     convergence: Convergence,
+    begin: NDArray[np.float64],
     penalty: float,
     constant: float,
     max_updates: int,
     patience: float,
     labels: NDArray[np.int32],
+    late: bool = ...,
 ) -> tuple[list[float], bool, bool, _Results | None]: ...
 
 class Field:

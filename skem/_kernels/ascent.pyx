@@ -166,6 +166,10 @@ cdef class Step:
         """
         return theta
 
+    cdef double expected(self, Prepared done) noexcept nogil:
+        """Expected log-likelihood of a pass's sums at the parameters that it scored; of whole posteriors only."""
+        return 0.0
+
     cdef bint update(self, Prepared done, const double *log_weights) noexcept nogil:
         """Work out the parameters of the next pass; false, with nothing changed, leaves that to the verbs."""
         return False
@@ -252,9 +256,18 @@ def log_share(const double[::1] n_k):
     return out
 
 
+cdef double _closed(Prepared done, Step step, const double *log_weights) noexcept nogil:
+    """Entropy of a pass's responsibilities: what it scored beyond the expected log-likelihood."""
+    cdef int k
+    cdef double score = done.job.total[0] + step.shared - step.expected(done)
+    for k in range(done.job.K):
+        score -= done.job.total[2 + k] * log_weights[k]
+    return score
+
+
 def ascend(
-    Prepared p, Step step, WeightStep weights, Convergence convergence, double penalty, double constant,
-    Py_ssize_t max_updates, double patience, int32_t[::1] labels,
+    Prepared p, Step step, WeightStep weights, Convergence convergence, const double[::1] begin, double penalty,
+    double constant, Py_ssize_t max_updates, double patience, int32_t[::1] labels, bint late=False,
 ):
     """Alternate passes and updates until the run ends, a step declines, or too many more seem to be needed.
 
@@ -265,6 +278,8 @@ def ascend(
     step : Step
     weights : WeightStep
     convergence : Convergence
+    begin : ndarray of shape (n_components,)
+        Log weights of the first pass.
     penalty : float
         What the objective adds to the score of the first pass.
     constant : float
@@ -274,11 +289,14 @@ def ascend(
         The loop leaves off where more updates are behind and, by their gains, seem to be left.
     labels : int32 ndarray of shape (n,)
         Written where the run ends at `max_updates`, in its last pass.
+    late : bool, default=False
+        Whether a pass is judged after the update that follows it, by the bound that this reaches: the evidence of
+        its sums and the entropy of its responsibilities. There is no pass after `max_updates` then, and no labels.
 
     Returns
     -------
     objectives : list of float
-        One a pass.
+        One a pass; none of a late one whose update a step declined.
     converged : bool
     ended : bool
         Whether the run is over; otherwise the sums of the last pass wait for an update.
@@ -287,28 +305,39 @@ def ascend(
     """
     cdef int K = p.job.K
     cdef size_t size = p.job.sums_size * sizeof(double)
-    cdef double[::1] log_weights = np.empty(K)
+    cdef double[::1] log_weights = np.array(begin)
     cdef double[::1] kept = np.empty(p.job.sums_size)
     cdef Py_ssize_t n_updates = 0
-    cdef bint converged, over
+    cdef bint converged = False, over
     cdef double value
     objectives = []
     means, dofs = ([None if point is None else point.copy() for point in points] for points in (p.means, p.dofs))
     while True:
-        over = n_updates >= max_updates
-        if over:
+        over = n_updates + late >= max_updates
+        if over and not late:
             # nobody reads the sums of the last pass, but its labels
             p.job.n_collectors = 0
             p.job.labels = &labels[0]
         p.run()
-        value = p.job.total[0] + step.shared + penalty + constant
-        objectives.append(value)
-        converged = convergence.judge(value)
-        over = over or converged
-        if over or convergence.crawls(patience):
-            break
+        if late:
+            value = _closed(p, step, &log_weights[0])
+        else:
+            value = p.job.total[0] + step.shared + penalty + constant
+            objectives.append(value)
+            converged = convergence.judge(value)
+            over = over or converged
+            if over or convergence.crawls(patience):
+                break
         if not weights.update(K, &p.job.total[2], &log_weights[0]) or not step.update(p, &log_weights[0]):
+            over = False
             break
+        if late:
+            value += step.evidence + weights.evidence + constant
+            objectives.append(value)
+            converged = convergence.judge(value)
+            over = over or converged
+            if over:
+                break
         penalty = step.penalty + weights.penalty
         memcpy(&kept[0], p.job.total, size)
         if p.means[0] is not None:

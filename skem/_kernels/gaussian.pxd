@@ -3,6 +3,7 @@
 from libc.stdint cimport uint8_t
 
 from skem._kernels.ascent cimport Step
+from skem._kernels.passes cimport Prepared
 
 
 cdef enum:
@@ -49,4 +50,5 @@ cdef class MaximumLikelihood(Step):
     cdef const double *n_k         # (K) masses of the pass that is done
     cdef uint8_t[::1] flags
 
+    cdef bint collect(self, Prepared done) noexcept nogil
     cdef bint estimate(self) noexcept nogil

@@ -399,9 +399,9 @@ cdef class MaximumLikelihood(Step):
             self.log_det[k] = self.log_det[0]
         return n_held == 0 or structure > TIED
 
-    cdef bint update(self, Prepared done, const double *log_weights) noexcept nogil:
-        cdef int structure = self.structure, K = self.K, d = self.d, k
-        cdef size_t i, each = each_covariance(structure, d)
+    cdef bint collect(self, Prepared done) noexcept nogil:
+        """Take the moments from the sums of a pass; return whether it was linear."""
+        cdef int structure = self.structure, K = self.K, d = self.d
         cdef const double *n_k = done.job.total + 2
         cdef const double *about = NULL
         cdef const double *second = NULL
@@ -412,11 +412,17 @@ cdef class MaximumLikelihood(Step):
             second = &self.second[0, 0]
         moments_of(structure, K, d, <int> done.job.collectors[0].sums_k, n_k, n_k + K, about, second,
                    &self.mean[0], &self.nu[0], &self.scatter[0])
+        self.n_k = n_k
+        return was_linear
+
+    cdef bint update(self, Prepared done, const double *log_weights) noexcept nogil:
+        cdef int structure = self.structure, K = self.K, d = self.d, k
+        cdef size_t i, each = each_covariance(structure, d)
+        cdef bint was_linear = self.collect(done)
         if self.added is not None:
             for k in range(_n_own(structure, K)):
                 for i in range(each):
                     self.scatter[k * each + i] += self.nu[k] * self.added[i]
-        self.n_k = n_k
         if not self.estimate():
             return False
         self.linear = self.reach >= 0 and _natural(

@@ -29,4 +29,5 @@ class ExpectStep(PosteriorStep):
         floor: float,
         reach: float,
         log_normalizer: float,
+        added: ArrayLike | None = ...,
     ) -> None: ...

@@ -8,6 +8,7 @@ from skem._kernels.ascent cimport second_term
 from skem._kernels.digammas cimport digamma
 from skem._kernels.gaussian cimport SPHERICAL, TIED, MaximumLikelihood, each_covariance
 from skem._kernels.linalg cimport factorize
+from skem._kernels.passes cimport Prepared
 
 cdef double LOG_2 = np.log(2.0)
 cdef double LOG_PI = np.log(np.pi)
@@ -48,15 +49,15 @@ cdef class PosteriorStep(MaximumLikelihood):
     ----------
     structure : {"full", "tied", "diag", "EEI", "spherical", "EII"}
     prior : Moments
-    variance, floor, reach
+    variance, floor, reach, added
         As in `MaximumLikelihood`.
     """
 
     cdef double[::1] prior_kappa, prior_mean, prior_nu, prior_scatter
     cdef double[::1] post_kappa, post_mean, post_nu, post_scatter
 
-    def __init__(self, structure, prior, variance, double floor, double reach):
-        super().__init__(structure, len(prior.kappa), variance, floor, reach)
+    def __init__(self, structure, prior, variance, double floor, double reach, added=None):
+        super().__init__(structure, len(prior.kappa), variance, floor, reach, added)
         self.prior_kappa, self.prior_mean = np.array(prior.kappa), np.array(prior.mean).reshape(-1)
         self.prior_nu, self.prior_scatter = np.array(prior.nu).reshape(-1), np.array(prior.scatter).reshape(-1)
         self.post_kappa, self.post_mean = np.empty_like(self.prior_kappa), np.empty_like(self.prior_mean)
@@ -153,16 +154,44 @@ cdef class ExpectStep(PosteriorStep):
         As in `PosteriorStep`.
     log_normalizer : float
         Of the prior.
+    added : array-like in the shape of one covariance, default=None
+        As in `MaximumLikelihood`.
     """
 
     cdef double log_normalizer
 
-    def __init__(self, structure, prior, variance, floor, reach, double log_normalizer):
-        super().__init__(structure, prior, variance, floor, reach)
+    def __init__(self, structure, prior, variance, floor, reach, double log_normalizer, added=None):
+        super().__init__(structure, prior, variance, floor, reach, added)
         self.log_normalizer = log_normalizer
 
+    def begin(self, theta, second, factor):
+        MaximumLikelihood.begin(self, theta, second, factor)
+        self.post_mean = np.array(theta.mean).reshape(-1)
+        self.factor = np.array(theta.factor).reshape(-1)
+        self.log_det = np.array(theta.offset)
+
+    cdef double likelihood(self) noexcept nogil:
+        """Expected log-likelihood of the moments."""
+        cdef int structure = self.structure, d = self.d, k
+        cdef double total = 0.0
+        cdef size_t i
+        for k in range(self.prior_nu.shape[0]):
+            i = self.own(k)
+            total -= 0.5 * _trace(structure, d, &self.factor[i], &self.scatter[i], &self.scratch[0])
+        for k in range(self.K):
+            i = self.own(k)
+            total += self.n_k[k] * (
+                self.log_det[k]
+                - 0.5 * _squared(structure, d, &self.factor[i], &self.mean[k * d], &self.post_mean[k * d])
+            )
+        return total
+
+    cdef double expected(self, Prepared done) noexcept nogil:
+        self.collect(done)
+        return self.likelihood()
+
     cdef bint expect(self, int k, double *log_det) noexcept nogil:
-        """Factor of one expected precision and E log |precision|; its normaliser goes to the penalty."""
+        """Factor of one expected precision and E log |precision|; its normaliser goes to the evidence."""
         cdef int structure = self.structure, d = self.d, i
         cdef size_t each = each_covariance(structure, d), at = k * each
         cdef double nu = self.post_nu[k], volume = 0.0, gammas = 0.0, psis = 0.0
@@ -174,7 +203,7 @@ cdef class ExpectStep(PosteriorStep):
                 gammas += lgamma(0.5 * nu - 0.5 * i)
                 psis += digamma(0.5 * nu - 0.5 * i)
             gammas += 0.25 * d * (d - 1) * LOG_PI
-            self.penalty += 0.5 * nu * (d * LOG_2 - volume) + gammas
+            self.evidence += 0.5 * nu * (d * LOG_2 - volume) + gammas
             log_det[0] = psis + d * LOG_2 - volume
         else:
             for i in range(<int> each):
@@ -183,7 +212,7 @@ cdef class ExpectStep(PosteriorStep):
                 f[i] = 1.0 / sqrt(self.post_scatter[at + i])
                 volume += log(self.post_scatter[at + i])
             gammas, psis = lgamma(0.5 * nu), digamma(0.5 * nu)
-            self.penalty += each * (0.5 * nu * LOG_2 + gammas) - 0.5 * nu * volume
+            self.evidence += each * (0.5 * nu * LOG_2 + gammas) - 0.5 * nu * volume
             # one variance serves every column
             log_det[0] = d * (psis + LOG_2) - volume * (d if structure >= SPHERICAL else 1)
         for i in range(<int> each):
@@ -191,23 +220,18 @@ cdef class ExpectStep(PosteriorStep):
         return True
 
     cdef bint estimate(self) noexcept nogil:
-        cdef int structure = self.structure, d = self.d, K = self.K, k
+        cdef int d = self.d, K = self.K, k
         cdef int n_own = <int> self.prior_nu.shape[0]
-        cdef size_t i
         self.merge()
-        self.penalty = -self.log_normalizer
+        self.evidence = -self.log_normalizer
         for k in range(n_own):
             if not self.expect(k, &self.log_det[k]):
                 return False
-            i = self.own(k)
-            self.penalty += 0.5 * _trace(structure, d, &self.factor[i], &self.scatter[i], &self.scratch[0])
         for k in range(n_own, K):
             self.log_det[k] = self.log_det[0]
         for k in range(K):
             self.log_det[k] = 0.5 * self.log_det[k] - 0.5 * d / self.post_kappa[k]
-            self.penalty += 0.5 * d * (LOG_2 + LOG_PI - log(self.post_kappa[k])) - self.n_k[k] * (
-                self.log_det[k]
-                - 0.5 * _squared(structure, d, &self.factor[self.own(k)], &self.mean[k * d], &self.post_mean[k * d])
-            )
+            self.evidence += 0.5 * d * (LOG_2 + LOG_PI - log(self.post_kappa[k]))
+        self.penalty = self.evidence - self.likelihood()
         self.mean[:] = self.post_mean
         return True

@@ -80,7 +80,7 @@ cdef class ExpectedShares(WeightStep):
             self.posterior[k] = self.alpha[k] + n_k[k]
             total += self.posterior[k]
         total = digamma(total)
-        self.penalty = _log_normalizer(self.posterior) - self.norm
+        self.evidence = self.penalty = _log_normalizer(self.posterior) - self.norm
         for k in range(K):
             log_weights[k] = digamma(self.posterior[k]) - total
             self.penalty -= n_k[k] * log_weights[k]
@@ -106,12 +106,14 @@ cdef class ExpectedSticks(WeightStep):
         cdef double beyond = 0.0, before = 0.0, a, b, whole
         for k in range(K):
             beyond += n_k[k]
-        self.penalty = 0.0
+        self.penalty = self.evidence = 0.0
         for k in range(K):
             beyond -= n_k[k]
             a, b = self.a[k] + n_k[k], self.b[k] + (beyond if beyond > 0.0 else 0.0)
             whole = digamma(a + b)
             log_weights[k] = before + digamma(a) - whole
             before += digamma(b) - whole
-            self.penalty += _log_beta(a, b) - _log_beta(self.a[k], self.b[k]) - n_k[k] * log_weights[k]
+            self.evidence += _log_beta(a, b) - _log_beta(self.a[k], self.b[k])
+            self.penalty -= n_k[k] * log_weights[k]
+        self.penalty += self.evidence
         return True

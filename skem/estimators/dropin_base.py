@@ -101,6 +101,8 @@ class DropinMixture(DocLinkMixin, PickleMixin, DensityMixin, BaseEstimator):
         "verbose_interval": [Interval(numbers.Integral, 1, None, closed="left")],
     }
 
+    #: whether a pass's bound is that of the update after it
+    _late = False
     #: public attributes that prediction reads
     _read: tuple[str, ...] = ()
 
@@ -115,6 +117,10 @@ class DropinMixture(DocLinkMixin, PickleMixin, DensityMixin, BaseEstimator):
     def _step(self, model, state, result):
         """State after a pass, and its bound."""
         raise NotImplementedError
+
+    def _per(self, model):
+        """What bounds are divided by."""
+        return 1.0
 
     def _steps(self, model):
         """Compiled updates of family and weights, or None where `_step` alone makes them."""
@@ -207,21 +213,26 @@ class DropinMixture(DocLinkMixin, PickleMixin, DensityMixin, BaseEstimator):
 
     def _run_compiled(self, model, source, state, bound, steps):
         """The same as `_run` by compiled steps."""
-        convergence = Change(self.tol, model.total_weight, bound)
+        per = self._per(model)
+        convergence = Change(self.tol, per, bound)
         labels = np.empty(len(source), dtype=np.int32)
         bounds: list[float] = []
         converged = False
         while not converged and len(bounds) < self.max_iter:
             left = self.max_iter - len(bounds)
-            values, converged, _, before, last = source.ascend(
+            values, converged, ended, before, last = source.ascend(
                 steps, state.log_weights, state.theta, convergence=convergence, penalty=0.0, constant=model.log_base,
-                max_updates=left, patience=np.inf, labels=labels,
+                max_updates=left, patience=np.inf, labels=labels, late=self._late,
             )  # fmt: skip
             # every pass is followed by an update, so that one more pass than wanted has told the last one's
             converged = converged and len(values) <= left
             for result in (before, last):
-                state = state if result is None else self._step(model, state, result)[0]
-            bounds += [value / model.total_weight for value in values[:left]]
+                if result is not None:
+                    state, bound = self._step(model, state, result)
+            bounds += [value / per for value in values[:left]]
+            if self._late and not ended:
+                bounds.append(bound)
+                converged = convergence.update(bound * per)
         return Run(state, bounds[-1] if bounds else bound, bounds, len(bounds), converged)
 
     def _run(self, model, source, state, bound, number):

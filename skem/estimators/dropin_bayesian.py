@@ -128,6 +128,8 @@ class BayesianGaussianMixture(DropinMixture):
         "degrees_of_freedom_prior": [None, Interval(numbers.Real, 0.0, None, closed="neither")],
         "covariance_prior": [None, "array-like", Interval(numbers.Real, 0.0, None, closed="neither")],
     }
+    # evidence of the statistics of a pass, which the update after it brings
+    _late = True
     _read = ("weight_concentration_", "means_", "precisions_cholesky_", "mean_precision_", "degrees_of_freedom_")
 
     def __init__(
@@ -230,6 +232,10 @@ class BayesianGaussianMixture(DropinMixture):
         expected += model.weights.log_likelihood(state.log_weights, result.n_k)
         state = self._update(model, result.stats, result.n_k)
         return state, float(state.evidence + result.score - expected + model.log_base)
+
+    def _steps(self, model):
+        steps = model.family.expect_step(model.prior), model.weights.expect_step(model.weight_prior)
+        return None if None in steps else steps
 
     def _flat(self, model, state):
         # the prior holds single components up

@@ -23,11 +23,15 @@ class SklearnGaussian(Gaussian):
 
     # -- the regulariser -------------------------------------------------------------------------
 
+    @property
+    def _added(self):
+        return self.reg_covar * self._structure.diagonal(self.summary_.variance) if self.reg_covar else None
+
     def regularize(self, stats):
         """Statistics with the scatter that the regulariser adds to every row."""
-        if self.reg_covar == 0:
+        added = self._added
+        if added is None:
             return stats
-        added = self.reg_covar * self._structure.diagonal(self.summary_.variance)
         weight = np.reshape(stats.nu, np.shape(stats.nu) + (1,) * np.ndim(added))
         arrays = stats.to_dict()["arrays"] | {"scatter": stats.scatter + weight * added}
         return type(stats)(arrays, stats.shared)
@@ -42,14 +46,10 @@ class SklearnGaussian(Gaussian):
         if step is None or self.reg_covar == 0:
             return step
         structure, variance = self._structure, self.summary_.variance
-        added = self.reg_covar * structure.diagonal(variance)
-        return MaximumLikelihood(structure.name, n_components, variance, structure.floor, self._reach, added)
+        return MaximumLikelihood(structure.name, n_components, variance, structure.floor, self._reach, self._added)
 
     def mode_step(self, prior):
         """None: no drop-in takes the mode."""
-
-    def expect_step(self, prior):
-        """None: the bound that scikit-learn's rule judges is that of the update after a pass."""
 
     # -- the prior -------------------------------------------------------------------------------
 

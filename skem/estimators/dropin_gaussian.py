@@ -159,8 +159,11 @@ class GaussianMixture(DropinMixture):
         return State(None, family.point(mean, factor), None, log_weights, None, None, 0.0, 0.0)
 
     def _step(self, model, state, result):
-        bound = (result.score + model.log_base) / model.total_weight
+        bound = (result.score + model.log_base) / self._per(model)
         return update_mle(model, result.stats, result.n_k, state.theta), bound
+
+    def _per(self, model):
+        return model.total_weight
 
     def _steps(self, model):
         steps = model.family.mle_step(model.n_components), model.weights.mle_step(model.n_components)

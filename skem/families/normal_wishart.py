@@ -32,6 +32,8 @@ class NormalInverseWishart(Family):
     _point: Any
     _reach: Any
     _likelier: Any
+    #: what a regulariser adds to the scatter of each row, in the shape of one covariance
+    _added: Any = None
 
     def has(self, verb):
         return (self._structure.conjugate or verb not in CONJUGATE) and super().has(verb)
@@ -138,7 +140,7 @@ class NormalInverseWishart(Family):
             return None
         return ExpectStep(
             structure.name, prior, self.summary_.variance, structure.floor, self._reach,
-            float(np.sum(self.log_normalizer(prior))),
+            float(np.sum(self.log_normalizer(prior))), self._added,
         )  # fmt: skip
 
     def draw(self, posterior, rng):

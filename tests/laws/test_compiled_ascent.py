@@ -8,7 +8,7 @@ import pytest
 from families_under_test import CASES, DIRICHLET, LATENT_CASES, SHAPED_CASES
 from sklearn.base import clone
 
-from skem import EMMixture, GaussianMixture
+from skem import BayesianGaussianMixture, EMMixture, GaussianMixture
 from skem.engine import Source
 from skem.inference.base import Model
 from skem.inference.em import EM, MAPEM
@@ -241,3 +241,37 @@ def test_scikit_learns_rule_too(covariance_type, reg_covar, tol, max_iter, monke
     assert compiled.lower_bounds_ == by_verbs.lower_bounds_
     for name in ("weights_", "means_", "covariances_", "precisions_cholesky_"):
         np.testing.assert_array_equal(getattr(compiled, name), getattr(by_verbs, name), err_msg=name)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("prior", ["dirichlet_process", "dirichlet_distribution"])
+@pytest.mark.parametrize(("tol", "max_iter"), [(0.0, 1), (0.0, 7), (1e-3, 100), (1e9, 100), (0.5, 0)])
+@pytest.mark.parametrize("how", ["apart", "narrow"])
+@pytest.mark.filterwarnings("ignore:Best performing")
+def test_scikit_learns_variational_bound_too(covariance_type, prior, tol, max_iter, how, monkeypatch):
+    rng = np.random.default_rng(8)
+    truth = np.arange(240) % 4
+    # groups whose own spread passes the bound of the linear pass, once it is found, leave the loop
+    X = rng.normal(size=(240, 3)) + {"apart": 3.0, "narrow": 1e4}[how] * rng.normal(size=(4, 3))[truth]
+    weight = rng.choice([0.5, 1.0, 2.0], size=240)
+    codes = np.where(rng.random(240) < 0.8, truth, rng.integers(4, size=240)).astype(np.int32)
+    small = {"full": np.eye(3), "tied": np.eye(3), "diag": np.ones(3), "spherical": 1.0}[covariance_type]
+    declining = Declining(monkeypatch)
+    monkeypatch.setattr(
+        BayesianGaussianMixture, "_given", lambda self, source, rng: source.assign_given(4, codes=codes)
+    )
+    mixture = BayesianGaussianMixture(
+        n_components=4, covariance_type=covariance_type, weight_concentration_prior_type=prior, tol=tol,
+        max_iter=max_iter, covariance_prior=small, reg_covar=1e-3 if how == "apart" else 0.0,
+    )  # fmt: skip
+    compiled = clone(mixture).fit(X, sample_weight=weight)
+    if how == "apart":
+        assert declining.starts == (max_iter > 0)
+    elif covariance_type == "full" and (tol, max_iter) == (1e-3, 100):
+        assert declining.starts > 1
+    monkeypatch.setattr(BayesianGaussianMixture, "_steps", lambda self, model: None)
+    by_verbs = mixture.fit(X, sample_weight=weight)
+    assert (compiled.n_iter_, compiled.converged_) == (by_verbs.n_iter_, by_verbs.converged_)
+    np.testing.assert_allclose(compiled.lower_bounds_, by_verbs.lower_bounds_, rtol=1e-11)
+    for name in ("weights_", "means_", "covariances_", "precisions_cholesky_", "mean_precision_"):
+        np.testing.assert_allclose(getattr(compiled, name), getattr(by_verbs, name), rtol=1e-9, err_msg=name)
