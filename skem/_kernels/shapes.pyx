@@ -123,7 +123,7 @@ cdef bint _equal_matrix(
 
 cdef size_t scratch_size(int K, int d) noexcept nogil:
     """Doubles that `estimate_all` works in."""
-    return <size_t> K * d * d + 4 * <size_t> d * d + 2 * <size_t> K * d + K + 2 * d + (EIGEN_WORK + 1) * d
+    return 2 * <size_t> K * d * d + 4 * <size_t> d * d + 2 * <size_t> K * d + K + 2 * d + (EIGEN_WORK + 1) * d
 
 
 cdef bint _estimate(

@@ -8,6 +8,8 @@ import pytest
 from sklearn.datasets import load_iris
 
 from skem import EMMixture, MAPMixture, MixtureSelection
+from skem._kernels.linalg import precision_factor
+from skem._kernels.shapes import estimate
 from skem.exceptions import DegenerateComponentWarning
 from skem.families import Gaussian, Poisson
 from skem.families.covariance import FOURTEEN
@@ -65,10 +67,45 @@ def test_converged_em_equals_mclust(name, covariance_type, n_components):
     assert mixture.family_.n_parameters(mixture.n_features_in_, n_components) + n_components - 1 == df
     found = mixture.lower_bound_ * len(mixture.labels_)
     if covariance_type == "VVE" and mixture.n_features_in_ > 1 and n_components > 1:
-        # mclust's numbers of this model are no optima (on iris,2 its default run ends above its tight one)
+        # mclust's numbers of this model are no optima (on iris,2 its default run ends above its tight one); on iris,5
+        # it leaves for another optimum by steps that are not the best: see the test below
         assert found > expected + 0.05 or (name, n_components) == ("iris", 5)
     else:
         assert found == pytest.approx(expected, abs=1e-6)
+
+
+def most_likely(X, labels, n_components):
+    """sum_k n_k log |Sigma_k|, VVE, of the labels' own groups: by an M-step, and the least from random axes."""
+    n_k = np.bincount(labels, minlength=n_components).astype(float)
+    groups = [X[labels == k] for k in range(n_components)]
+    scatter = np.stack([len(rows) * np.cov(rows.T, bias=True) for rows in groups])
+
+    def log_det(covariance):
+        return n_k @ np.linalg.slogdet(covariance)[1]
+
+    rng, d = np.random.default_rng(0), X.shape[1]
+    others = []
+    for _ in range(10):
+        covariance = np.stack([rotated(rng, np.arange(1.0, d + 1.0))] * n_components)
+        for _ in range(8):
+            factor, log_det_before, _ = precision_factor(covariance)
+            covariance = estimate("VVE", n_k, scatter, factor, -0.5 * log_det_before)
+        others.append(log_det(covariance))
+    return log_det(estimate("VVE", n_k, scatter)), min(others)
+
+
+def rotated(rng, variances):
+    axes = np.linalg.qr(rng.normal(size=(len(variances), len(variances))))[0]
+    return axes @ np.diag(variances) @ axes.T
+
+
+@pytest.mark.parametrize("n_components", [2, 3, 4, 5])
+def test_no_random_axes_are_better_than_those_of_an_m_step(n_components):
+    labels = read("init_partition_iris")[:, n_components - 1].astype(int) - 1
+    found, best_other = most_likely(load("iris"), labels, n_components)
+    assert found <= best_other + 1e-6
+    # the comparison is one of runs to the end: some of them arrive
+    assert best_other == pytest.approx(found, abs=1e-3)
 
 
 def bic_table(name):
