@@ -10,6 +10,8 @@ from skem.inference.base import UPDATES, Algorithm, log_evidence
 
 # Nats by which a row's component leads where sweeps of a few rows look at it no more.
 NEAR = 3.0
+# A gain below this share of the objective is rounding.
+ROUNDING = 1e-11
 
 
 class ClassificationEM(Algorithm):
@@ -110,6 +112,7 @@ class Rows:
 
     def __init__(self, model, source, state, labels):
         self.model, self._start, self.labels = model, state, labels
+        self._least = ROUNDING * abs(state.evidence)
         self._X, self._weight = source.internal(slice(None)), source.canonical().weight
         self._opening = model.weights.opening(model.weight_prior)
         self._collapsed: Any = None
@@ -143,12 +146,13 @@ class Rows:
             if moved == 0:
                 break
             order = order[lead[order] < NEAR]
-        if not gain > 0.0:
+        better = gain > self._least
+        if not better:
             self._sweep(now, rows, targets=self.labels)
-        if gain > 0.0 or self._collapsed.n_repairs:
+        if better or self._collapsed.n_repairs:
             # the rows are elsewhere, or digits are lost: begin anew
             self._collapsed = None
-        return now if gain > 0.0 else None
+        return now if better else None
 
     def _sweep(self, labels, order, **options):
         return self._collapsed.sweep(self._X, self._weight, labels, order, opening=self._opening, **options)

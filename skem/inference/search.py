@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from skem.inference.base import UPDATES, Fit
-from skem.inference.hard import MaximizationExpectation, settle
+from skem.inference.hard import ROUNDING, MaximizationExpectation, settle
 from skem.inference.moves import Doubts, Move, merge, split
 from skem.inference.partition import Evidence, Merges, Neighbourhood
 from skem.inference.priors import likeliest_prior
@@ -16,8 +16,6 @@ from skem.summary import CanonicalRows
 SAMPLE, SAMPLE_COLUMNS = 1 << 14, 1 << 11
 # Batch updates of all rows after a round of splits; the last round goes on until labels rest.
 ROUND_UPDATES = 4
-# A gain below this share of the objective is rounding.
-ROUNDING = 1e-11
 # Fresh starts from many clusters: what multiplies the number that was found, and what is added.
 SURPLUS = ((2, 8), (1, 2))
 # Rows a cluster has on average, at least, where there are many; but a few clusters may have one row each.
@@ -82,6 +80,8 @@ class Search:
         self._shaken: Any = None
         # a best partition whose prior its clusters like best
         self._content: Any = None
+        # the family under whose prior clusters were split or merged last
+        self._divided_by: Any = None
         # which failed attempt at a split a row took part in last, and the attempts
         self._tried = np.full(len(source), -1, dtype=np.int32)
         self._failed: list[Move] = []
@@ -110,10 +110,10 @@ class Search:
         elif len(self.source) > 2 * size:
             self._climb(*self._found_in_sample(labels, n_clusters, size))
         else:
-            model = self.evidence.model
+            family = self.evidence.model.family
             self._climb(labels, n_clusters)
-            if self.evidence.model is not model:
-                # the way up may be another from the beginning
+            if self._divided_by is not None and self._divided_by is not family:
+                # another prior splits or merges otherwise: its way up may be another from the beginning
                 self._climb(labels, n_clusters)
             n_clusters = None
             # another number of clusters asks for other starts
@@ -230,6 +230,8 @@ class Search:
         """Go on from a partition if it is better."""
         better = self._is_better(partition, self.now)
         if better:
+            if partition.n_clusters != self.now.n_clusters:
+                self._divided_by = self.evidence.model.family
             self.now = partition
             self._note(kind)
         return better
