@@ -11,6 +11,13 @@ from skem._kernels._job cimport (
     lanes_of,
 )
 
+cdef extern from *:
+    """
+    #define SKEM_FAINT 5e-18
+    """
+    # Part of a component's mass in a chunk that a row must weigh to be summed: a chunk has 2048 rows at most.
+    const double FAINT "SKEM_FAINT"
+
 
 cdef inline void load(
     const floating *x,         # IN  first row of the block
@@ -188,18 +195,15 @@ cdef inline void to_panels(
 cdef inline int gather_members(
     const double *r,           # IN  (rows)
     int rows,
+    double least,              # IN  what weighs less is left out
     int *members,              # OUT rows that count
     double *weights,           # OUT their r
 ) noexcept nogil:
-    """Rows whose weight a sum with the others can feel: a block of rows below 1e-20 of the largest adds no digit."""
     cdef int n, count = 0
-    cdef double top = 0.0
-    for n in range(rows):
-        top = fmax(top, r[n])
     for n in range(rows):
         members[count] = n
         weights[count] = r[n]
-        count += r[n] > 1e-20 * top
+        count += r[n] > least
     return count
 
 
@@ -266,7 +270,7 @@ cdef inline void collect_rows(Job *job, Buffers *buf, Collector *c, Py_ssize_t r
         r = buf.s + <size_t> k * B
         for i in range(4):
             # of the component's mass in this chunk so far, this block's included; a chunk has 2048 rows at most
-            least[i] = 5e-18 * job.tiles.lane_sum(buf.table + (k + i) * W)
+            least[i] = FAINT * job.tiles.lane_sum(buf.table + (k + i) * W)
         count = 0
         for n in range(rows):
             members[count] = n
@@ -340,6 +344,7 @@ cdef inline void collect(Job *job, Buffers *buf, Collector *c, Py_ssize_t row, i
     cdef double *table = buf.table + c.table
     cdef double *at
     cdef double *latent
+    cdef double least
     cdef int *members
     if c.kind == GATHER:
         collect_codes(job, buf, <const int32_t *> (buf.features + job.features[c.features].at * B), c.d, rows, table)
@@ -384,7 +389,9 @@ cdef inline void collect(Job *job, Buffers *buf, Collector *c, Py_ssize_t row, i
         if c.kind == WIDE:
             if job.assign != HARD:
                 members = buf.order
-                count = gather_members(r, rows, members, buf.gathered)
+                # the mass in this chunk so far, this block's included: next to it the rows left out add no digit
+                least = FAINT * job.tiles.lane_sum(buf.table + k * W if c.scorer < 0 else at + c.table_k - 2 * W)
+                count = gather_members(r, rows, least, members, buf.gathered)
             for t in range(count):
                 buf.gathered[t] = sqrt(buf.gathered[t])
             job.tiles.wide_sums(buf.panels, rows, members, count, c.width, mean, buf.gathered, buf.z, at, at + c.width)
@@ -536,8 +543,9 @@ cdef inline void flush(Job *job, Buffers *buf) noexcept nogil:
                 out += c.d
                 t += c.width
                 for a in range(c.d):
-                    memcpy(out, t + <size_t> a * c.width, (a + 1) * sizeof(double))
+                    memcpy(out, t, (a + 1) * sizeof(double))
                     out += a + 1
+                    t += (a + 8) // 8 * 8
                 continue
             for j in range(c.d):
                 out[j] = job.tiles.lane_sum(t + j * W)

@@ -233,7 +233,7 @@ cdef int _add_collector(Job *job, spec, int column, int d, list keep, list means
         c.kind = DIAG if spec.structure == "diag" else FULL if d < WIDE_FROM else WIDE
         D = (d + 7) // 8 * 8 if c.kind == WIDE else (d + 3) // 4 * 4
         c.width = D
-        c.table_k = D + D * D if c.kind == WIDE else D * 2 * W if c.kind == DIAG \
+        c.table_k = D + D * (D + 8) // 2 if c.kind == WIDE else D * 2 * W if c.kind == DIAG \
             else (D + (D // 4) * (D // 4 + 1) // 2 * 16) * W
         c.sums_k = 2 * d if c.kind == DIAG else d + d * (d + 1) // 2
         padded = np.zeros((job.K, D))
@@ -307,9 +307,11 @@ cdef class Prepared:
         job.blind = blind
         # The block shrinks with the number of scores and columns so that it stays in the second-level cache, half as
         # large where vectors are short. There it is no power of two: columns would share their places in the first.
-        wide = tiles.width == 8
-        job.B = 128 if wide else 96
-        while job.B % (8 * tiles.width) == 0 and job.B > 32 and job.B * (K + 2 * d) > (65536 if wide else 32768):
+        # Tables of wide rows leave that cache in any case, the less often the more rows a block has.
+        large = tiles.width == 8
+        job.B = 128 if large else 96
+        room = 65536 if large or d >= WIDE_FROM else 32768
+        while job.B % (8 * tiles.width) == 0 and job.B > 32 and job.B * (K + 2 * d) > room:
             job.B //= 2
         if job.n < 4 * job.B:
             # few rows: no block is left half empty
