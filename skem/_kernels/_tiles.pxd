@@ -1,8 +1,8 @@
-"""Declarations of the vector micro-kernels (dispatch.h, tiles.h)."""
+"""Declarations of the table of vector micro-kernels (tile_set.h)."""
 
 from libc.stdint cimport int32_t, uint8_t
 
-cdef extern from "dispatch.h" nogil:
+cdef extern from "tile_set.h" nogil:
     enum:
         MAP_IDENTITY
         MAP_SQUARES
@@ -65,7 +65,6 @@ cdef extern from "dispatch.h" nogil:
         void (*latent_sums)(const double *r, const double *u, const double *L, double *scaled, double *sums,
                             int B) noexcept nogil
 
-    const tile_set *select_tiles()
     long take_ticket(volatile long *counter)
     void wait_turn(volatile long *turn, long mine)
     void pass_turn(volatile long *turn)

@@ -22,9 +22,8 @@ from skem._kernels._csr cimport Csr, Entries, csr_set, entries, first_from, sele
 from skem._kernels._job cimport (
     DRAW, HARD, LINEAR, Buffers, Job, allocate_buffers, free_buffers, lanes_of, pad_components,
 )
-from skem._kernels.passes cimport Prepared
+from skem._kernels.passes cimport Prepared, tiles
 
-cdef const tl.tile_set *tiles = tl.select_tiles()
 cdef const csr_set *rows_set = select_csr()
 
 # Multiply-adds of a thread between two looks at the signals.

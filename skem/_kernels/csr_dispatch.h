@@ -2,7 +2,7 @@
 #ifndef SKEM_CSR_DISPATCH_H
 #define SKEM_CSR_DISPATCH_H
 
-#include "dispatch.h"
+#include "tile_set.h"
 
 typedef struct {
     int width;

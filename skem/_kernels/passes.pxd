@@ -2,7 +2,11 @@
 
 from libc.stdint cimport int32_t
 
+cimport skem._kernels._tiles as tl
 from skem._kernels._job cimport Buffers, Job
+
+# of this processor: the one place that compiles them
+cdef const tl.tile_set *tiles
 
 
 cdef class Prepared:

@@ -22,7 +22,10 @@ from skem._kernels._job cimport (
 )
 from skem._kernels._openmp cimport SKEM_OPENMP, omp_get_max_threads, omp_get_num_procs
 
-cdef const tl.tile_set *tiles = tl.select_tiles()
+cdef extern from "dispatch.h" nogil:
+    const tl.tile_set *select_tiles()
+
+tiles = select_tiles()
 
 # Numbers that may wait to be summed in a hard pass, where few rows of every component do.
 cdef enum:

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "dispatch.h"
+#include "tile_set.h"
 
 /* Ask for memory that is soon to be read. */
 static inline void prefetch(const void *p, size_t bytes)

@@ -26,8 +26,8 @@ cimport skem._kernels._tiles as tl
 from skem._kernels._sets cimport (
     DIAG, FULL, LINEAR, NONE, B, Buffers, Job, Part, Scan, aligned, allocate_buffers,
 )
+from skem._kernels.passes cimport tiles
 
-cdef const tl.tile_set *tiles = tl.select_tiles()
 cdef const rw.row_set *kernels = rw.select_rows()
 
 # components that are scanned side by side
