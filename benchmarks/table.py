@@ -138,6 +138,20 @@ def _hard(results):
     return _section("Bayesian k-means", text, ["rows x columns, components", "skem", "of an EM iteration"], body)
 
 
+def _directions(results):
+    body = [
+        [workload.title, seconds(median(record, "hard", "iteration")), _ratio(record, "hard", "KMeans", "iteration"),
+         seconds(median(record, "soft", "iteration")), _ratio(record, "soft", "KMeans", "iteration")]
+        for workload, record in _records(results, "directions", (w.DIRECTIONS,))
+    ]  # fmt: skip
+    text = (
+        "Float32 rows of norm one under von Mises-Fisher components: an iteration of spherical k-means (`ICMMixture`) "
+        "and one of EM, and their share of an iteration of scikit-learn's `KMeans` on the same rows."
+    )
+    head = ["rows x columns, components", "spherical k-means", "of KMeans", "EM", "of KMeans"]
+    return _section("Unit vectors", text, head, body)
+
+
 def _small(results):
     body = []
     for structure in TITLES:
@@ -313,7 +327,7 @@ def table(results):
         "The drop-in `BayesianGaussianMixture`; both libraries go on from one fitted mixture.",
     )  # fmt: skip
     lines += _mixture_group(results, "em32", "EM in float32", "Rows in float32, sums in float64 in skem.")
-    for section in (_kmeans, _hard, _small, _many, _quality, _threads, _starts, _predictions, _memory, _scaling, _rest,
-                    _others):  # fmt: skip
+    for section in (_kmeans, _hard, _directions, _small, _many, _quality, _threads, _starts, _predictions, _memory,
+                    _scaling, _rest, _others):  # fmt: skip
         lines += section(results)
     return "\n".join(lines).rstrip() + "\n"

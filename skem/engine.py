@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skem import linear_hard
 from skem._kernels.ascent import Field, ascend, spread
 from skem._kernels.csr import PreparedCSR
 from skem._kernels.parts import placed
@@ -73,6 +74,8 @@ class Source:
         self.family = family
         self._total_second: dict[int, np.ndarray] = {}
         self._in_python = PassInPython()
+        #: whether float tells nearly all components apart in hard passes, as far as is known
+        self.float_tells = True
 
     def seen_by(self, family):
         """Return the same rows, seen through a family bound to the same summary."""
@@ -170,6 +173,9 @@ class Source:
 
     def _once(self, log_weights, part, collectors, **rows):
         """Set a pass up and run it."""
+        result = linear_hard.run(self, log_weights, part, collectors, **rows)
+        if result is not None:
+            return result
         return self._prepare(log_weights, part, collectors, **rows).once()
 
     def _prepare(self, log_weights, part, collectors, **rows):

@@ -48,7 +48,7 @@ def lloyd(X, sample_weight, centers, origin, scale, max_iter):
     """
     labels = np.full(X.shape[0], -1, dtype=np.int32)
     for left in range(max_iter, -1, -1):
-        n_moved, _, mass, sums = assign_nearest(
+        n_moved, _, _, mass, sums = assign_nearest(
             X, origin, scale, centers, labels, sample_weight=sample_weight, collect=left > 0
         )
         if n_moved == 0 or left == 0:

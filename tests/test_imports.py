@@ -13,7 +13,7 @@ ROOT = Path(skem.__file__).parent
 # from the ground up; rooms of one floor do not import one another
 FLOORS = [
     {"_version", "_compat", "exceptions", "memory", "_kernels"}, {"rows"}, {"suffstats", "summary", "log_sum_exp"},
-    {"modes", "tailed_terms", "joint", "coding", "in_python"}, {"weights"}, {"families"}, {"engine"},
+    {"modes", "tailed_terms", "joint", "coding", "in_python", "linear_hard"}, {"weights"}, {"families"}, {"engine"},
     {"truncated", "tree"}, {"starts"}, {"inference"}, {"portfolio"}, {"estimators"}, {"selection"}, {"displays"},
     {"__init__"},
 ]  # fmt: skip

@@ -13,9 +13,11 @@ def assign_nearest(
     sample_weight: NDArray[np.float64] | None = ...,
     lower: NDArray[np.float32] | None = ...,
     drift: NDArray[np.float64] | None = ...,
+    discount: NDArray[np.float64] | None = ...,
+    slack: float = ...,
     collect: bool = ...,
     n_threads: int = ...,
-) -> tuple[int, int, Any, Any]: ...
+) -> tuple[int, int, int, Any, Any]: ...
 def squared_to_own(
     X: NDArray[np.floating],
     origin: NDArray[np.float64],

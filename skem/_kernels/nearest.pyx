@@ -81,12 +81,14 @@ cdef struct Job:
     double reach, norm
     const double *weight
     const double *drift            # (K), or NULL: compare all centres
+    const double *discount         # (K) off the squared distances to each centre, or NULL
+    double slack                   # by how much the nearest must beat the old label, where there are discounts
     int32_t identity[LARGEST_PANEL]
     int32_t *labels
     const int32_t *given           # labels that are only read
     float *lower                   # or NULL
     double *out
-    double *total                  # sums (K, d) not scaled, mass (K), rows moved, rows compared
+    double *total                  # sums (K, d) not scaled, mass (K), rows moved, compared, settled in double
     size_t n_sums
     long ticket, turn
     int failed
@@ -200,11 +202,15 @@ cdef void _settle(
     int count,                     # IN  rows of the chunk in buf.close
 ) noexcept nogil:
     """Label rows by distances from differences, the first of equal ones."""
-    cdef int panel = job.doubles.rows, at = 0, m, n, r, k, label
+    cdef int panel = job.doubles.rows, at = 0, m, n, r, k, label, old
     cdef double best, second, square
     while at < count:
         m = min(panel, count - at)
         _all_squares(job, buf, x, job.rows != job.doubles, row_stride, 1, buf.close + at, m)
+        if job.discount != NULL:
+            for k in range(job.K):
+                for n in range(m):
+                    buf.squares[k * <Py_ssize_t> panel + n] -= job.discount[k]
         for n in range(m):
             best, second, label = buf.squares[n], DBL_MAX, 0
             for k in range(1, job.K):
@@ -216,6 +222,11 @@ cdef void _settle(
                 elif square < second:
                     second = square
             r = buf.close[at + n]
+            if job.discount != NULL:
+                # without bounds all rows of the chunk are compared, in their order
+                old = buf.old[r]
+                if old >= 0 and buf.squares[old * <Py_ssize_t> panel + n] - best <= job.slack:
+                    label = old
             job.labels[row + r] = label
             if job.lower != NULL:
                 job.lower[row + r] = <float> fmin(sqrt(second), FLT_MAX) * BELOW
@@ -267,8 +278,9 @@ cdef void _assign(
             weight = job.weight + row
         job.rows.sums(x, row_stride, job.origin, rows, job.d, weight, new, buf.sums,
                       buf.sums + <Py_ssize_t> job.K * job.d)
-    buf.sums[job.n_sums - 2] = moved
-    buf.sums[job.n_sums - 1] = count
+    buf.sums[job.n_sums - 3] = moved
+    buf.sums[job.n_sums - 2] = count
+    buf.sums[job.n_sums - 1] = n_close
 
 
 cdef void _write_all(
@@ -333,6 +345,7 @@ cdef void _worker(Job *job) noexcept nogil:
 
 cdef _pack(
     const double[:, ::1] centers,
+    const double[::1] discount,    # IN  or None
     floating[::1] packed,          # OUT tiles as the micro-kernels read them
 ):
     cdef Py_ssize_t K = centers.shape[0], d = centers.shape[1], k, j
@@ -340,7 +353,7 @@ cdef _pack(
     cdef double norm
     for k in range((K + TILE - 1) // TILE * TILE):
         to = &packed[k // TILE * TILE * (d + 1) + k % TILE]
-        norm = 0.0
+        norm = 0.0 if discount is None or k >= K else -discount[k]
         for j in range(d):
             to[(j + 1) * TILE] = <floating> centers[k, j] if k < K else 0
             norm += centers[k, j] * centers[k, j] if k < K else 0
@@ -414,8 +427,8 @@ cdef list _describe(Job *job, X, origin, scale, const double[:, ::1] centers, bi
 
 def assign_nearest(
     X, const double[::1] origin, const double[::1] scale, const double[:, ::1] centers, int32_t[::1] labels, *,
-    const double[::1] sample_weight=None, float[::1] lower=None, const double[::1] drift=None, bint collect=True,
-    int n_threads=0,
+    const double[::1] sample_weight=None, float[::1] lower=None, const double[::1] drift=None,
+    const double[::1] discount=None, double slack=0.0, bint collect=True, int n_threads=0,
 ):
     """Label each row with its nearest centre, and sum the rows of each centre.
 
@@ -433,6 +446,10 @@ def assign_nearest(
     drift : ndarray of shape (n_clusters,), default=None
         Where given, `labels` and `lower` are those of earlier centres, and this is for each centre the farthest that
         another one has moved since; rows that cannot have changed are not compared.
+    discount : ndarray of shape (n_clusters,), default=None
+        Off the squared distances to each centre, by which rows are labelled then: linear scores are of this kind.
+    slack : float, default=0.0
+        With discounts an old label stays while no other beats it by more.
     collect : bool, default=True
         Whether to sum.
     n_threads : int, default=0
@@ -444,6 +461,8 @@ def assign_nearest(
         Rows whose label changed.
     n_compared : int
         Rows compared with all centres.
+    n_settled : int
+        Those of them that were decided in double.
     mass : ndarray of shape (n_clusters,)
         Weight of each cluster.
     sums : ndarray of shape (n_clusters, d)
@@ -458,7 +477,8 @@ def assign_nearest(
     while below < K + TILE:
         below *= 2
     cdef double units = d + 4 + below    # of rounding, in a score
-    norm = np.square(centers).sum(axis=1).max()
+    squares = np.square(centers).sum(axis=1)
+    norm = squares.max() if discount is None else 0.5 * (np.abs(squares - np.asarray(discount)) + squares).max()
     # float loses nothing where what it leaves open is settled in double
     in_float = units * FLT_EPSILON < FLOAT_REACH and (
         np.array_equal(np.asarray(origin, dtype=np.float32), origin) if X.dtype == np.float32
@@ -471,12 +491,12 @@ def assign_nearest(
     if in_float:
         job.reach = units * FLT_EPSILON
         packed_float = np.empty((K + TILE - 1) // TILE * TILE * (d + 1), dtype=np.float32)
-        _pack(centers, packed_float)
+        _pack(centers, discount, packed_float)
         job.packed = &packed_float[0]
     else:
         job.reach = units * DBL_EPSILON
         packed = np.empty((K + TILE - 1) // TILE * TILE * (d + 1))
-        _pack(centers, packed)
+        _pack(centers, discount, packed)
         job.packed = &packed[0]
     job.labels = &labels[0]
     if sample_weight is not None:
@@ -485,7 +505,11 @@ def assign_nearest(
         job.lower = &lower[0]
     if drift is not None:
         job.drift = &drift[0]
-    job.n_sums = 2 + (K * d + K if collect else 0)
+    if discount is not None:
+        if lower is not None or drift is not None:
+            raise ValueError("discounts and bounds do not go together")
+        job.discount, job.slack = &discount[0], slack
+    job.n_sums = 3 + (K * d + K if collect else 0)
     sums = np.zeros(job.n_sums)
     total = sums
     job.total = &total[0]
@@ -495,7 +519,7 @@ def assign_nearest(
         results = sums[K * d:K * d + K], sums[:K * d].reshape(K, d) / np.asarray(scale)
     else:
         results = None, None
-    return int(total[job.n_sums - 2]), int(total[job.n_sums - 1]), *results
+    return (*[int(number) for number in total[job.n_sums - 3:]], *results)
 
 
 def squared_to_own(

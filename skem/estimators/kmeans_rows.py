@@ -102,7 +102,7 @@ class DenseRows:
             None, as the mass, where nothing is collected.
         """
         lower, drift = (None, None) if bounds is None else (bounds.lower, bounds.follow(centers, labels))
-        n_moved, _, mass, sums = assign_nearest(
+        n_moved, _, _, mass, sums = assign_nearest(
             self.X, self.frame.origin, self.frame.scale, centers, labels,
             sample_weight=self.weight, lower=lower, drift=drift, collect=collect,
         )  # fmt: skip
