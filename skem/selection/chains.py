@@ -81,18 +81,18 @@ class Improver:
             self._improve("merge", fitted, self.neighbors.merges(larger, fitted.n_components))
 
     def agglomerate(self, fitted):
-        """Improve a fit by a start from rows merged by likelihood, and return whether that has helped."""
-        if self.hierarchy is None or fitted.n_components == 1:
-            return False
-        return self._improve("hierarchical", fitted, self.neighbors.cut(self.hierarchy, fitted.n_components))
+        """Improve a fit by a start from rows merged by likelihood."""
+        if self.hierarchy is not None and fitted.n_components > 1:
+            self._improve("hierarchical", fitted, self.neighbors.cut(self.hierarchy, fitted.n_components))
 
     def _improve(self, name, fitted, starts):
         """Publish the best run from these starts in a fit, if it is better: after a race, one goes to the end."""
         if not starts:
-            return False
+            return
         algorithm, source = fitted._algorithm(), fitted._source(*self.rows, self.family)
         race = fitted._algorithm()
-        race.max_iter = min(RACE, algorithm.max_iter)
+        # a start that is alone has nobody to race
+        race.max_iter = min(RACE, algorithm.max_iter) if len(starts) > 1 else algorithm.max_iter
         K = fitted.n_components
         model = Model.build(self.family, fitted._weights(K), K, source)
         fits = []
@@ -110,11 +110,9 @@ class Improver:
             more = algorithm.run(model, source, best.state, n_iter=best.n_iter)
             best = more._replace(objectives=[*best.objectives, *more.objectives[1:]])
             *after, worth = self._merit(fitted, model, best)
-        better = after > before or (after == before and is_above(worth, reached))
-        if better:
+        if after > before or (after == before and is_above(worth, reached)):
             record = StartRecord(name, getattr(fitted, "n_starts_", 1) + len(starts), 1)
             fitted._publish(model, source, best._replace(start=record))
-        return better
 
     def _merit(self, fitted, model, fit):
         """What a run is compared by, see `_rate`."""
@@ -187,9 +185,9 @@ def fit_chain(chain, criterion, X, sample_weight, fold=None, verbose=0):
 
 
 def fit_all(chain, X, sample_weight):
-    """Fit the candidates of a chain, those that fall behind also from the one before and from the one after.
+    """Fit the candidates of a chain, and those that then fall behind from the one before and from the one after.
 
-    Gaussian ones all start a second time, from rows merged by likelihood.
+    Gaussian ones all start a second time first, from rows merged by likelihood.
 
     Parameters
     ----------
@@ -215,18 +213,13 @@ def fit_all(chain, X, sample_weight):
     able = [fit for fit in fits if fit is not None and has_neighbors(fit)]
     if len(able) > 1:
         improver = Improver(able[0], X, sample_weight, able[-1].n_components)
+        for fit in able:
+            improver.agglomerate(fit)
         for i in range(1, len(able)):
             if lags(able, i):
                 improver.split(able[i - 1], able[i])
         for i in range(len(able) - 2, -1, -1):
             if lags(able, i):
-                improver.merge(able[i + 1], able[i])
-        better = [improver.agglomerate(fit) for fit in able]
-        for i in range(1, len(able)):
-            if better[i - 1] and lags(able, i):
-                improver.split(able[i - 1], able[i])
-        for i in range(len(able) - 2, -1, -1):
-            if better[i + 1] and lags(able, i):
                 improver.merge(able[i + 1], able[i])
     return list(zip(fits, errors, strict=True))
 
