@@ -30,7 +30,7 @@ N_LOSING, N_PAIRS, MAX_SWEEPS = 2, 2, 20
 # Nats below which two clusters divided anew are the same two.
 UNCHANGED = 1e-6
 # A cluster that shares more than this with one whose split has failed is not tried again.
-SAME = 0.98
+SAME = 0.95
 
 
 class Search:
@@ -145,13 +145,13 @@ class Search:
         return True
 
     def _take_prior(self, model):
-        """Judge by another prior from now on: what has failed under the last may succeed."""
+        """Judge by another prior from now on: what has failed under the last may succeed, but where all were one."""
         old = self.evidence.model
         model = model._replace(log_base=old.log_base, total_weight=old.total_weight)
         self.evidence = Evidence(model, self.evidence.partitions)
         self.source = self.source.seen_by(model.family)
-        self._tried.fill(-1)
-        self._failed = []
+        divided = np.array([move.n_parts > 1 for move in self._failed] + [False])
+        self._tried[divided[self._tried]] = -1
 
     def _found_in_sample(self, labels, n_clusters, size):
         """Labels of all rows from a search in some of them, and the number of clusters."""
