@@ -217,6 +217,8 @@ class Algorithm:
 
     assign = "soft"
     update = "mle"
+    #: whether the objective is one of the labels, so that a run cut short publishes the state that its last labels make
+    of_labels = False
     #: whether compiled steps of family and weights may stand in for pass and update, where nobody watches
     compiled = False
 
@@ -347,6 +349,9 @@ class Algorithm:
             if leaps is not None and n_iter < self.max_iter:
                 # the last pass is left to a plain step, so that a run ends with statistics of its rows
                 state = leaps.take(before, state, objectives[-1])
+        if self.of_labels and not converged:
+            state = self._update(model, result, state)
+            objectives[-1] = self.objective(model, state, result)
         if not labelled:
             score = source.finish(state.log_weights, state.theta, labels)
             if score is not None:

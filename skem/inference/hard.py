@@ -51,6 +51,7 @@ class MaximizationExpectation(Algorithm):
 
     assign = "hard"
     update = "evidence"
+    of_labels = True
     #: the passes between sweeps have no bound of their own
     max_reports = None
 
@@ -66,19 +67,8 @@ class MaximizationExpectation(Algorithm):
         """Iterate from `state` until no single row can move uphill; see `Algorithm.run`."""
         fit = super().run(model, source, state, monitor, labels, n_iter)
         if self.sweeps and fit.converged and model.family.collapsed_kind is not None:
-            fit = self._sweep_on(model, source, fit, monitor)
-        if fit.converged:
-            return fit
-        # a run that was cut short found labels one step ahead of its state: publish the two together
-        state, objective = self._at(model, source, fit.labels)
-        objectives = [*fit.objectives[:-1], objective]
-        return fit._replace(state=state, objective=objective, objectives=objectives)
-
-    def _at(self, model, source, labels):
-        """State of these labels, and its objective."""
-        given = source.assign_given(model.n_components, codes=labels)
-        state = self.start(model, given)
-        return state, self.objective(model, state, given)
+            return self._sweep_on(model, source, fit, monitor)
+        return fit
 
     def _sweep_on(self, model, source, fit, monitor):
         """Alternate sweeps and batch updates from a fixed point of the latter."""
@@ -87,8 +77,10 @@ class MaximizationExpectation(Algorithm):
             moved, labels = _sweep(model, source, rows, fit)
             if not moved:
                 return fit
-            state, objective = self._at(model, source, labels)
-            if objective <= fit.objective:  # a gain that rounding swallows is none
+            about = getattr(fit.state.stats, "mean", None)
+            given = source.assign_given(model.n_components, codes=labels, about=about)
+            state = self.start(model, given)
+            if self.objective(model, state, given) <= fit.objective:  # a gain that rounding swallows is none
                 return fit
             batch = super().run(model, source, state, monitor, labels, fit.n_iter + 1)
             fit = batch._replace(objectives=[*fit.objectives, *batch.objectives])

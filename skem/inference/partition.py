@@ -151,7 +151,7 @@ class Evidence:
         gains = sizes(n_k[first] + n_k[second]) - sizes(n_k[first]) - sizes(n_k[second])
         return gains + rows - self.of_rows(stats)
 
-    def partition(self, source, labels, n_clusters):
+    def partition(self, source, labels, n_clusters, about=None):
         """Partition by labels, clusters without weight left out.
 
         Parameters
@@ -160,12 +160,14 @@ class Evidence:
         labels : int32 ndarray of shape (n,)
         n_clusters : int
             One more than the largest label, at least.
+        about : ndarray of shape (n_clusters, d), default=None
+            Points near the clusters' means, where they are known.
 
         Returns
         -------
         partition : Partition
         """
-        given = source.assign_given(n_clusters, codes=labels)
+        given = source.assign_given(n_clusters, codes=labels, about=about)
         return self.occupied(labels, given.stats, given.n_k)
 
     def occupied(self, labels, stats, n_k):

@@ -76,6 +76,8 @@ class Search:
         self._monitor = None
         self._stopped = False
         self._rested: Any = None
+        # where no merge gains
+        self._apart: Any = None
         # what draws and shifts lead nowhere from
         self._shaken: Any = None
         # a best partition whose prior its clusters like best
@@ -140,7 +142,7 @@ class Search:
             self._content = self.now
             return False
         self._take_prior(likelier)
-        self.now = self.evidence.partition(self.source, self.best.labels, self.best.n_clusters)
+        self.now = self.evidence.occupied(self.best.labels, self.best.stats, self.best.n_k)
         self._note("prior")
         return True
 
@@ -243,6 +245,19 @@ class Search:
         fit = algorithm.run(model, self.source, self._state(partition), labels=partition.labels)
         return self.evidence.occupied(fit.labels, fit.state.stats, fit.state.n_k)
 
+    def _relabelled(self, labels, origins=None):
+        """Partition by labels of clusters that are near the present ones, or near those that they are parts of."""
+        stats = self.now.stats if origins is None else self.now.stats.take(origins)
+        return self.evidence.partition(self.source, labels, stats.n_components, about=getattr(stats, "mean", None))
+
+    def _after(self, moves):
+        """Partition after moves of clusters that no two of them share."""
+        labels, origins = self.now.labels.copy(), list(range(self.now.n_clusters))
+        for move in moves:
+            n_clusters = move.apply(labels, len(origins))
+            origins += [move.clusters[0]] * (n_clusters - len(origins))
+        return self._relabelled(labels, origins)
+
     def _members(self):
         """Positions of each cluster's rows."""
         labels = self.now.labels
@@ -284,11 +299,7 @@ class Search:
         """Accept moves of clusters that no two of them share, all at once or else one by one."""
         if not moves:
             return False
-        labels, n_clusters = self.now.labels.copy(), self.now.n_clusters
-        for move in moves:
-            n_clusters = move.apply(labels, n_clusters)
-        after = self.evidence.partition(self.source, labels, n_clusters)
-        if self._accept(kind, after):
+        if self._accept(kind, self._after(moves)):
             self._accept("batch", self._moved(self.now, ROUND_UPDATES))
             return True
         return len(moves) > 1 and self._accept_together(kind, moves[: len(moves) // 2])
@@ -297,10 +308,13 @@ class Search:
 
     def _merge_all(self):
         """Merge pairs of clusters, those that gain most from one another first, while that gains."""
+        if self._apart is self.now:
+            return False
         merges = Merges(self.evidence, self.now.stats, self.now.n_k)
         while len((pairs := merges.mutual())[0]):
             merges.merge(*pairs)
         if len(merges.n_k) == self.now.n_clusters:
+            self._apart = self.now
             return False
         if not self._accept("merge", self.evidence.occupied(merges.labels(self.now.labels), merges.stats, merges.n_k)):
             return False
@@ -337,7 +351,7 @@ class Search:
             n_vain, turn = n_vain + 1, turn + 1
             if labels is None:
                 continue
-            after = self.evidence.partition(self.source, labels, n_clusters)
+            after = self._relabelled(labels)
             if self._accept(kind, after):
                 n_vain, doubts = 0, None
                 if after.n_clusters < n_clusters:
@@ -349,9 +363,7 @@ class Search:
     def _follow_up(self):
         """Let all rows settle after the moves that lose least, for they may then gain."""
         for move in self._losing()[:N_LOSING]:
-            labels = self.now.labels.copy()
-            after = self.evidence.partition(self.source, labels, move.apply(labels, self.now.n_clusters))
-            after = self._moved(after, ROUND_UPDATES)
+            after = self._moved(self._after([move]), ROUND_UPDATES)
             labels, _ = settle(self.evidence.at(after.n_clusters), self.source, after.labels, MAX_SWEEPS)
             if self._accept(move.kind, self.evidence.partition(self.source, labels, after.n_clusters)):
                 self._go_on()
