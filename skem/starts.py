@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skem._compat import check_numbers
+from skem._kernels.chain_seeding import chain_seeds
 from skem._kernels.nearest import assign_nearest
 from skem._kernels.seeding import kmeans_plusplus
 from skem.engine import BLOCK
@@ -21,6 +22,11 @@ from skem.weights import safe_log
 INITS = ("k-means", "k-means++", "random")
 # Lloyd iterations of the "k-means" start: it only has to be near.
 LLOYD_ITERATIONS = 20
+# Beyond so many components k-means wants more rows than a subsample holds, so many for each, and takes its seeds from
+# chains of such length: as many rows make up for seeds that are not the best of several.
+MANY_COMPONENTS = 512
+ROWS_EACH = 64
+CHAIN = 32
 # Where rows may lie far out: rows that distances are measured to, the share of them that a neighbourhood holds, and the
 # usual radii of one beyond which a row leads no start.
 N_REFERENCE = 256
@@ -118,6 +124,8 @@ def label_rest(Z, weight, flags, labels, n_components):
 
 def choose_seeds(Z, weight, n_components, init, rng):
     """Positions of the seeds among canonical rows in standard coordinates."""
+    if init == "k-means" and n_components > MANY_COMPONENTS and len(Z) >= ROWS_EACH // 2 * n_components:
+        return np.asarray(chain_seeds(Z, weight, n_components, rng.random((n_components, CHAIN, 2))))
     n_trials = 2 + int(np.log(n_components)) if init != "random" else 1
     uniforms = rng.random((n_components, n_trials))
     if init == "random":
@@ -144,10 +152,10 @@ class StandardRows(NamedTuple):
     unit: np.ndarray
 
     @classmethod
-    def of(cls, source, rows=None):
-        """Take them from a source: the canonical rows given, or a subsample."""
+    def of(cls, source, rows=None, least=0):
+        """Take them from a source: the canonical rows given, or a subsample of at least so many."""
         summary = source.family.summary_
-        rows = subsample(source.X, source.weight) if rows is None else rows
+        rows = subsample(source.X, source.weight, least=least) if rows is None else rows
         if source.family.has("coordinates"):
             Z = _own_coordinates(source, rows.index, None)
             return cls(rows, Z, np.ones(Z.shape[1]))
@@ -219,8 +227,10 @@ def seed_labels(source, n_components, init, rng, rows=None):
     # families that see the rows in the same units have the same seeds
     alike = not (source.family.has("coordinates") or source.family.sparse)
 
+    least = ROWS_EACH * n_components if init == "k-means" and n_components > MANY_COMPONENTS else 0
+
     def seeds():
-        chosen, Z, unit = StandardRows.of(source, rows)
+        chosen, Z, unit = StandardRows.of(source, rows, least)
         weight = chosen.weight
         if source.family.heavy_tails:
 

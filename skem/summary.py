@@ -205,7 +205,7 @@ def _subsample_size(d):
     return max(LEAST_SUBSAMPLE, min(SUBSAMPLE, SUBSAMPLE_VALUES // d))
 
 
-def subsample(X, sample_weight=None, most=SUBSAMPLE):
+def subsample(X, sample_weight=None, most=SUBSAMPLE, least=0):
     """Canonical rows, of at most about SUBSAMPLE distinct ones (fewer in wide data) that their hashes choose.
 
     Parameters
@@ -214,13 +214,15 @@ def subsample(X, sample_weight=None, most=SUBSAMPLE):
     sample_weight : ndarray of shape (n,), default=None
     most : int, default=SUBSAMPLE
         Rows that are enough.
+    least : int, default=0
+        Rows that are needed, whatever the above.
 
     Returns
     -------
     rows : CanonicalRows
         Sorted by value, without `inverse`.
     """
-    n, size = X.shape[0], min(most, _subsample_size(X.shape[1]))
+    n, size = X.shape[0], max(least, min(most, _subsample_size(X.shape[1])))
     if n <= size:
         rows, weight = _weighted_rows(X, sample_weight)
         return _join_equal(X, weight, rows)

@@ -11,10 +11,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
 from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
+from skem._kernels.chain_seeding import chain_seeds
 from skem._kernels.seeding import column_range, kmeans_plusplus, row_hash
 from skem.engine import Source
 from skem.families import Categorical, Gaussian, Poisson
-from skem.starts import INITS, assign_labels, choose_seeds, lloyd
+from skem.starts import INITS, assign_labels, choose_seeds, lloyd, seed_labels
 from skem.summary import summarize
 
 GENERAL = [EMMixture, MAPMixture, VariationalMixture, BayesianKMeans, ICMMixture]
@@ -72,6 +73,36 @@ def test_random_seeds_are_distinct_rows_drawn_by_weight():
     assert chisquare(first, w / w.sum() * len(draws)).pvalue > 1e-4
     # beyond the distinct rows, seeds repeat rather than fail
     assert sorted(set(choose_seeds(Z, w, 9, "random", rng))) == list(range(6))
+
+
+def test_many_components_start_from_more_rows(monkeypatch):
+    """Seeds of chains, whatever the order of rows, and whether weight or repetition counts them."""
+    rng = np.random.default_rng(9)
+    X = 30.0 * rng.normal(size=(8, 2))[np.arange(3000) % 8] + rng.normal(size=(3000, 2))
+    weight = rng.choice([1.0, 2.0], size=3000)
+    monkeypatch.setattr("skem.starts.MANY_COMPONENTS", 7)
+    monkeypatch.setattr("skem.starts.ROWS_EACH", 200)
+    monkeypatch.setattr("skem.summary.SUBSAMPLE", 256)
+    monkeypatch.setattr("skem.summary.LEAST_SUBSAMPLE", 256)
+    taken = []
+
+    def spy(Z, *args):
+        taken.append(len(Z))
+        return chain_seeds(Z, *args)
+
+    monkeypatch.setattr("skem.starts.chain_seeds", spy)
+
+    def labels(X, weight):
+        family = Gaussian("spherical").bind(summarize(X, weight, "scalar"))
+        return seed_labels(Source(X, weight, family), 8, "k-means", np.random.default_rng(0))
+
+    expected = labels(X, weight)
+    assert min(taken) > 1400
+    assert max(np.bincount(expected, minlength=8)) < 1600
+    order = rng.permutation(3000)
+    np.testing.assert_array_equal(labels(X[order], weight[order]), expected[order])
+    times = weight.astype(int)
+    np.testing.assert_array_equal(labels(np.repeat(X, times, axis=0), None), np.repeat(expected, times))
 
 
 def test_lloyd_ends_where_centres_are_means_and_labels_nearest():
