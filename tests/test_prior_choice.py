@@ -5,12 +5,13 @@ import pytest
 from sklearn.datasets import load_iris, load_wine
 from sklearn.metrics import adjusted_rand_score
 
-from skem import BayesianKMeans, EMMixture, MAPMixture, VariationalMixture
+from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
 from skem.engine import Source
-from skem.families import Gaussian, Poisson, Product
+from skem.families import Gaussian, LogNormal, Poisson, Product, StudentT
 from skem.families.named_priors import PRIOR_SCALES
 from skem.inference.base import Model, log_evidence
-from skem.inference.priors import likeliest_prior
+from skem.inference.priors import likeliest_prior, offers_priors
+from skem.starts import start
 from skem.summary import summarize
 from skem.weights import DirichletWeights
 
@@ -86,9 +87,51 @@ def test_a_prior_that_is_given_stays(prior):
     assert found.family_.priors() == [found.family_]
 
 
-def test_modes_and_likelihoods_do_not_choose():
-    for estimator in (MAPMixture(3, random_state=0), EMMixture(3, random_state=0)):
-        assert estimator.fit(rows()).family_.prior_scale_ == 1.0
+@pytest.mark.parametrize("cell", [EMMixture(3, random_state=0), ICMMixture(3, random_state=0)], ids=repr)
+def test_likelihoods_and_hard_modes_do_not_choose(cell):
+    assert cell.fit(rows()).family_.prior_scale_ == 1.0
+
+
+def test_a_soft_mode_has_the_likeliest_scale_of_a_partition():
+    X, labels = load_wine(return_X_y=True)
+    found = MAPMixture(3, init=labels).fit(X)
+    scale = found.family_.prior_scale_
+    family = Gaussian().bind(found.family_.summary_)
+    stats = start(Source(X, None, family), 3, "k-means", np.random.default_rng(0), "hard").stats
+    priors = [other.prior(3) for other in family.priors()]
+    values = [np.sum(family.log_normalizer(p.merge(stats))) - np.sum(family.log_normalizer(p)) for p in priors]
+    assert scale == PRIOR_SCALES[np.argmax(values)] != 1.0
+    # the same prior, given in numbers
+    given = Gaussian(covariance_prior=np.diag(scale * 0.02 * (X.shape[1] + 2.0) * X.var(axis=0)))
+    again = MAPMixture(3, family=given, init=labels).fit(X)
+    assert again.lower_bound_ == pytest.approx(found.lower_bound_, rel=1e-9)
+
+
+def test_all_fits_of_a_soft_mode_have_one_prior():
+    X, labels = load_iris(return_X_y=True)
+    inits = (("portfolio", 0), ("portfolio", 1), ("random", 2), (labels, None))
+    fits = [MAPMixture(3, init=init, random_state=seed).fit(X) for init, seed in inits]
+    assert len({fit.family_.prior_scale_ for fit in fits}) == 1
+    assert fits[0].family_.prior_scale_ != 1.0
+    bound = fits[0].lower_bound_
+    assert fits[0].set_params(warm_start=True).fit(X).lower_bound_ == pytest.approx(bound, abs=1e-6)
+
+
+def test_soft_modes_find_the_cultivars():
+    """Under the prior before any choice they end at spikes."""
+    wine = load_wine()
+    held = MAPMixture(3, family=Gaussian(covariance_prior="default"), random_state=0)
+    assert adjusted_rand_score(wine.target, held.fit(wine.data).labels_) < 0.5
+    assert adjusted_rand_score(wine.target, MAPMixture(3, random_state=0).fit(wine.data).labels_) > 0.8
+
+
+@pytest.mark.parametrize("family", [StudentT(), LogNormal(), Gaussian("VEV"), Gaussian("EII"), Poisson()], ids=repr)
+def test_soft_modes_of_every_kind_of_prior(family):
+    X = np.exp(rows()) if isinstance(family, LogNormal) else np.rint(np.abs(rows()))
+    found = MAPMixture(2, family=family, random_state=0).fit(X).family_
+    chooses = offers_priors(found)
+    assert chooses == (found.has("log_normalizer") and isinstance(found, Gaussian))
+    assert chooses or getattr(found, "prior_scale_", 1.0) == 1.0
 
 
 def test_blocks_choose_one_by_one():

@@ -263,6 +263,7 @@ class BaseMixture(
         family = family.bind(summarize(X, sample_weight, family.equivariance))
         source = self._source(X, sample_weight, family)
         model = Model.build(family, self._weights(self._n_start), self._n_start, source)
+        model, source = self._under_prior(model, source)
         rngs: list[np.random.Generator | None] = [None]
         if not (warm or is_given(self.init)):
             seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_init)
@@ -279,6 +280,10 @@ class BaseMixture(
         fit = self._infer(model, source, algorithm, rngs, warm, monitor)
         self._publish(model if fit.model is None else fit.model, source, fit)
         monitor.finish()
+
+    def _under_prior(self, model, source):
+        """Model and source of the fit under that prior of the family which all its runs are to have."""
+        return model, source
 
     def _infer(self, model, source, algorithm, rngs, warm, monitor):
         """Run the algorithm from every start; the best `Fit`, whose state may have another number of components."""

@@ -11,8 +11,9 @@ from skem.estimators.online import OnlineMixin
 from skem.estimators.soft import SoftMixture
 from skem.inference.em import EM, MAPEM
 from skem.inference.hardstart import partition_start
-from skem.inference.priors import ChosenPrior
+from skem.inference.priors import ChosenPrior, likeliest_prior, offers_priors
 from skem.inference.variational import VariationalBayes
+from skem.starts import start
 from skem.weights import WEIGHT_PRIORS, DirichletWeights, label_free_term
 
 
@@ -158,7 +159,9 @@ class MAPMixture(OnlineMixin, SoftMixture):
     """Mixture fitted by EM to the posterior mode.
 
     Maximises sum_n w_n log sum_k pi_k p(x_n | theta_k) + log p(theta) + log p(pi), modes taken in (mean, covariance)
-    and in the weights. The family's prior keeps components from collapsing.
+    and in the weights. The family's prior keeps components from collapsing. The scale of the Gaussian's default prior
+    is the likeliest one of a partition by k-means, whatever the start (``family_.prior_scale_``);
+    ``Gaussian(covariance_prior="default")`` holds it.
 
     Parameters
     ----------
@@ -255,6 +258,14 @@ class MAPMixture(OnlineMixin, SoftMixture):
         self.split_merge = split_merge
         self.accelerate = accelerate
         self.weight_concentration_prior = weight_concentration_prior
+
+    def _under_prior(self, model, source):
+        if not offers_priors(model.family):
+            return model, source
+        # by the rows alone, so that the objectives of all fits to them compare
+        given = start(source, model.n_components, "k-means", np.random.default_rng(0), "hard")
+        model = likeliest_prior(model, given.stats)
+        return model, source.seen_by(model.family)
 
     def _weights(self, n_components):
         return DirichletWeights(self.weight_concentration_prior)

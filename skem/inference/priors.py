@@ -2,10 +2,15 @@
 
 import numpy as np
 
-from skem.inference.base import UPDATES, Algorithm
+from skem.inference.base import REQUIRED, UPDATES, Algorithm
 
 # A gain of the evidence below this share of it is rounding.
 ROUNDING = 1e-12
+
+
+def offers_priors(family):
+    """Whether a family has several priors to choose from, and the evidence to choose by."""
+    return all(family.has(verb) for verb in REQUIRED["evidence"]) and len(family.priors()) > 1
 
 
 def likeliest_prior(model, stats):
@@ -22,9 +27,9 @@ def likeliest_prior(model, stats):
     model : Model
         The same object where no other prior gains.
     """
-    families = model.family.priors()
-    if len(families) == 1:
+    if not offers_priors(model.family):
         return model
+    families = model.family.priors()
 
     def evidence(family, prior):
         return float(np.sum(family.log_normalizer(prior.merge(stats))) - np.sum(family.log_normalizer(prior)))

@@ -89,12 +89,13 @@ class Improver:
         """Publish the best run from these starts in a fit, if it is better: after a race, one goes to the end."""
         if not starts:
             return
-        algorithm, source = fitted._algorithm(), fitted._source(*self.rows, self.family)
+        # under the prior of the fit, for its objective to compare
+        algorithm, source = fitted._algorithm(), fitted._source(*self.rows, fitted.family_)
         race = fitted._algorithm()
         # a start that is alone has nobody to race
         race.max_iter = min(RACE, algorithm.max_iter) if len(starts) > 1 else algorithm.max_iter
         K = fitted.n_components
-        model = Model.build(self.family, fitted._weights(K), K, source)
+        model = Model.build(fitted.family_, fitted._weights(K), K, source)
         fits = []
         for log_weights, theta in starts:
             given = source.run(log_weights, theta, assign=algorithm.assign)
