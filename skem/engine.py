@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skem import linear_hard
-from skem._kernels.ascent import Field, ascend, spread
+from skem._kernels.ascent import ascend, spread
 from skem._kernels.csr import PreparedCSR
+from skem._kernels.field import Field
 from skem._kernels.parts import placed
 from skem._kernels.passes import Prepared, run_pass, set_thread_cap
 from skem.in_python import PassInPython
@@ -276,7 +277,7 @@ class Source:
 
         Returns
         -------
-        field : skem._kernels.ascent.Field
+        field : skem._kernels.field.Field
         to_pass : callable
             Maps a run to its last `Pass`.
         """

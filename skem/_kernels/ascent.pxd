@@ -18,6 +18,12 @@ cdef class Change(Convergence):
     cdef double total_weight
 
 
+cdef bint share_out(
+    int K,
+    const double *n_k,             # IN  (K)
+    double *log_share,             # OUT (K)
+) noexcept nogil
+
 cdef double second_term(
     int d,
     const double *factor,          # IN  (d, d), lower triangular

@@ -17,7 +17,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 cimport skem._kernels._tiles as tl
-from skem._kernels._block cimport assign_block, start_scores
+from skem._kernels._assign cimport assign_block, start_scores
 from skem._kernels._csr cimport Csr, Entries, csr_set, entries, first_from, select_csr
 from skem._kernels._job cimport (
     DRAW, HARD, LINEAR, Buffers, Job, allocate_buffers, free_buffers, lanes_of, pad_components,

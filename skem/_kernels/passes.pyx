@@ -15,7 +15,8 @@ from libc.stdint cimport int32_t, uint8_t
 from libc.string cimport memcpy, memset
 
 cimport skem._kernels._tiles as tl
-from skem._kernels._block cimport flush, run_block
+from skem._kernels._block cimport run_block
+from skem._kernels._collect cimport flush
 from skem._kernels._job cimport (
     CHUNK_ROWS, CODED, CODED_ROWS, DIAG, DRAW, FULL, GATHER, HARD, LINEAR, MAX_PARTS, ROWS, SOFT, WIDE, WIDE_FROM,
     Buffers, Collector, Features, Job, Scorer, allocate_buffers, free_buffers, lanes_of, pack_weights, pad_components,
