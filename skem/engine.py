@@ -181,11 +181,13 @@ class Source:
 
     def _prepare(self, log_weights, part, collectors, **rows):
         """Set a pass up."""
-        summary, scorers = self.family.summary_, []
+        summary = self.family.summary_
         if part is not None:
             scorers = placed(part, self.X.shape[1])
-            if not rows.get("blind"):
-                log_weights = log_weights + part.offset
+            log_weights = log_weights + part.offset
+        else:
+            # the latent scales of rows that no score assigns
+            scorers = [place for place in collectors if getattr(place[0], "dof", None) is not None]
         if is_sparse(self.X):
             weights = None if part is None else part.weights
             return PreparedCSR(
@@ -193,7 +195,8 @@ class Source:
             )
         return Prepared(
             self.X, summary.origin, summary.scale, len(log_weights), log_weights, scorers, collectors,
-            index=self.index, coding=self._coding_of([own for own, _, _ in [*scorers, *collectors]]), **rows,
+            index=self.index, coding=self._coding_of([own for own, _, _ in [*scorers, *collectors]]),
+            blind=part is None, **rows,
         )  # fmt: skip
 
     def _coding_of(self, parts):
@@ -334,8 +337,8 @@ class Source:
         n_components : int
         codes : int32 ndarray of shape (n,), default=None
         resp : ndarray of shape (n, n_components), default=None
-        about : ndarray of shape (n_components, d) or what else stands for `mean` in statistics, default=None
-            Points near the means, where they are known, about which one pass does.
+        about : SuffStats, default=None
+            Of components near those of the rows, where any are known: they save a pass.
 
         Returns
         -------
@@ -349,19 +352,13 @@ class Source:
         else:
             with np.errstate(divide="ignore"):
                 given = {"log_prior": np.maximum(np.log(np.ascontiguousarray(resp, dtype=np.float64)), -1e300)}
-        n_passes, stats, mean = self.family.n_start_passes, None, None
+        n_passes = self.family.n_start_passes
         if n_passes > 1 and about is not None:
-            n_passes, mean = n_passes - 1, about
+            n_passes -= 1
         for _ in range(n_passes):
-            theta = self.family.start_theta(n_components, stats)
-            if theta is None:
-                # a second pass about the means of the first loses no digits to a far origin
-                collector = self.family.origin_collector(mean, n_components)
-                result = self.run(np.zeros(n_components), collector=collector, **given)
-            else:
-                result = self.run(np.zeros(n_components), theta, blind=True, **given)
-            stats = result.stats
-            mean = getattr(stats, "mean", None) if n_passes > 1 else None
+            collector = self.family.start_collector(n_components, about)
+            result = self.run(np.zeros(n_components), collector=collector, **given)
+            about = result.stats
         return result
 
 

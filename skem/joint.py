@@ -137,9 +137,9 @@ def _parted(state):
     """Arrays called "block.name", of a plain dict, by block."""
     arrays: dict[str, dict[str, Any]] = {}
     for full, value in state["arrays"].items():
-        block, name = full.split(".", 1)
+        block, name = full.rsplit(".", 1)
         arrays.setdefault(block, {})[name] = value
-    shared = [full.split(".", 1) for full in state["shared"]]
+    shared = [full.rsplit(".", 1) for full in state["shared"]]
     return {
         block: NamedArrays(own, tuple(name for owner, name in shared if owner == block))
         for block, own in arrays.items()

@@ -80,7 +80,7 @@ class TreeSource(Source):
         # set after a pass that was not interrupted half way; between passes nobody else writes to them
         self._labels = labels
         features, d = sums[:, 1:], part.mean.shape[1]
-        if self.family.origin_collector(part.mean, len(offset)).structure == "diag":
+        if self.family.start_collector(len(offset)).structure == "diag":
             features = np.take(features, [*range(d), *(d + i * (i + 3) // 2 for i in range(d))], axis=1)
         n_k = np.ascontiguousarray(sums[:, 0])
         own = {"features": np.ascontiguousarray(features), "mean": part.mean}

@@ -306,9 +306,9 @@ def rayleigh_case(name, family):
     )  # fmt: skip
 
 
-def product_case(name, **widths):
-    """Blocks with so many columns each, called by the names of their cases."""
-    by_name, blocks, first = {case.name: case for case in CASES}, [], 0
+def product_case(name, cases, **widths):
+    """Blocks of some of the cases with so many columns each, called by their names."""
+    by_name, blocks, first = {case.name: case for case in cases}, [], 0
     for block, width in widths.items():
         blocks.append((block, by_name[block], list(range(first, first + width))))
         first += width
@@ -382,8 +382,8 @@ CASES = [
     rayleigh_case("toy_by_density", RayleighByDensity()),
 ]  # fmt: skip
 CASES += [
-    product_case("mixed", diag=1, categorical=1, poisson=1),
-    product_case("apart", full=2, tied=2, bernoulli=1),
+    product_case("mixed", CASES, diag=1, categorical=1, poisson=1),
+    product_case("apart", CASES, full=2, tied=2, bernoulli=1),
 ]
 
 
@@ -443,6 +443,10 @@ LATENT_CASES = [
     student_case("full", "free"), student_case("tied", "common"), student_case("diag", 3.0),
     student_case("spherical", "free", bounds=(0.5, 50.0)), student_case("tied", "free"),
 ]  # fmt: skip
+LATENT_CASES += [
+    product_case("heavy", CASES + LATENT_CASES, student_full_free=2, poisson=1, diag=2),
+    product_case("heavy_apart", CASES + LATENT_CASES, bernoulli=1, student_tied_common=2, **{"student_diag_3.0": 2}),
+]
 
 
 def law(*verbs, latent=False):

@@ -5,7 +5,8 @@ import warnings
 import mpmath
 import numpy as np
 import pytest
-from families_under_test import LATENT_CASES, Problem, covariances
+from families_under_test import LATENT_CASES, Problem, covariances, gaussian_rows, student_rows
+from public_estimators import quietly
 from scipy import stats as sps
 from scipy.special import digamma as sps_digamma
 from scipy.special import logsumexp
@@ -15,7 +16,7 @@ import skem
 from skem import EMMixture, ICMMixture, MAPMixture, MixtureSelection
 from skem._kernels.student import log_scales, log_tail, most_likely_dof
 from skem.exceptions import DegenerateComponentWarning
-from skem.families import Gaussian, Product, StudentT
+from skem.families import Gaussian, Poisson, Product, StudentT
 from skem.starts import inner_rows
 
 CLASSIC = ["full", "tied", "diag", "spherical"]
@@ -108,16 +109,65 @@ def test_far_rows_are_exact(structure):
 def test_a_pass_scores_scipys_density(case):
     p = Problem(case)
     theta = p.family.mle(p.stats())
-    expected = np.stack(
-        [
-            sps.multivariate_t(m, c, nu).logpdf(p.internal)
-            for m, c, nu in zip(theta.mean, covariances(theta, 3), theta.dof, strict=True)
-        ],
-        axis=1,
-    )
+    expected = p.case.density(theta, p.internal)
     scores = np.empty((len(p.X), 2))
     skem.engine.Source(p.X, None, p.family).run(np.zeros(2), theta, collect=False, scores=scores)
-    np.testing.assert_allclose(scores + p.family.log_base_measure(p.X), expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(scores + np.reshape(p.base(), (-1, 1)), expected, rtol=1e-9, atol=1e-9)
+
+
+def beside_counts(n=600):
+    """Heavy-tailed groups that counts tell apart as well, and the groups."""
+    rng = np.random.default_rng(0)
+    group = np.arange(n) % 3
+    places = rng.standard_t(2, size=(n, 2)) + 8.0 * np.eye(3)[group][:, :2]
+    return np.column_stack([places, rng.poisson(np.array([1.0, 5.0, 12.0])[group])]), group
+
+
+BESIDE = [("places", StudentT(), [0, 1]), ("visits", Poisson(), [2])]
+
+
+@pytest.mark.parametrize("cls", [EMMixture, MAPMixture, ICMMixture])
+def test_a_block_of_a_product(cls):
+    X, group = beside_counts()
+    X[:5, 0] = 1e6
+    mixture = cls(3, family=Product(BESIDE), random_state=0).fit(X)
+    assert adjusted_rand_score(group, mixture.labels_) > 0.9
+    light = Product([("places", Gaussian(), [0, 1]), BESIDE[1]])
+    gaussian = quietly(cls(3, family=light, random_state=0).fit, X)
+    assert mixture.lower_bound_ > gaussian.lower_bound_ + 0.3
+    assert adjusted_rand_score(group, gaussian.labels_) < 0.7
+    assert mixture.places__degrees_of_freedom_.shape == (3,)
+
+
+def test_a_product_is_never_below_its_gaussian():
+    rng = np.random.default_rng(1)
+    X = np.column_stack([gaussian_rows(rng, 80, 2), rng.poisson(3.0, size=80)])
+    light = EMMixture(2, family=Product([("places", Gaussian(), [0, 1]), BESIDE[1]]), random_state=0).fit(X)
+    mixture = EMMixture(2, family=Product(BESIDE), random_state=0).fit(X)
+    assert mixture.lower_bound_ >= light.lower_bound_ - 1e-9
+
+
+@pytest.mark.parametrize("structure", CLASSIC)
+def test_one_block_is_the_family(structure):
+    X = student_rows(np.random.default_rng(5), 120, 3)
+    labels = (X[:, 0] > np.median(X[:, 0])).astype(int)
+    own = StudentT(structure, bounds=(1.0, 50.0))
+    one, other = (
+        EMMixture(2, family=family, init=labels, tol=1e-11).fit(X)
+        for family in (own, Product([("all", own, slice(None))]))
+    )
+    assert other.lower_bound_ == pytest.approx(one.lower_bound_, abs=1e-9)
+    np.testing.assert_allclose(other.all__degrees_of_freedom_, one.degrees_of_freedom_, rtol=1e-3)
+
+
+def test_far_rows_of_a_product_fall_by_a_power_where_heavy_columns_are_far():
+    X, _ = beside_counts()
+    mixture = EMMixture(3, family=Product(BESIDE), random_state=0).fit(X)
+    slope = np.min(mixture.places__degrees_of_freedom_) + 2.0
+    far = mixture.score_samples([[1e100, 0.0, 3.0], [1e130, 0.0, 3.0], [1e300, 1e300, 3.0]])
+    assert far[0] - far[1] == pytest.approx(30.0 * np.log(10.0) * slope, rel=1e-6)
+    assert np.isfinite(far).all()
+    assert np.isfinite(mixture.predict_log_proba([[1e300, -1e300, 3.0]])).all()
 
 
 @pytest.mark.parametrize("structure", CLASSIC)
@@ -331,10 +381,9 @@ def test_what_it_cannot_do_is_said_in_one_sentence():
     X = np.random.default_rng(0).normal(size=(20, 2))
     with pytest.raises(ValueError, match="noise goes with Gaussian components"):
         EMMixture(family=StudentT(), noise=0.1).fit(X)
-    with pytest.raises(ValueError, match="whose latent scales a product cannot start from"):
-        EMMixture(family=Product([("heavy", StudentT(), [0, 1])])).fit(X)
-    with pytest.raises(ValueError, match="n_active"):
-        EMMixture(4, family=StudentT(), n_active=2).fit(X)
+    for family in (StudentT(), Product([("heavy", StudentT(), [0]), ("light", Gaussian(), [1])])):
+        with pytest.raises(ValueError, match="n_active"):
+            EMMixture(4, family=family, n_active=2).fit(X)
 
 
 @pytest.mark.parametrize(

@@ -104,12 +104,13 @@ static void T(diag_scores)(const double *X, int d, const double *mean, const dou
 
 /* Student-t tails of one component, in place: Q holds -q / 2 and becomes u = (nu + d) / (nu + q), L becomes
  * log(1 + q / nu) and S -= (nu + d) / 2 L. Without tails (nu = inf) u is 1, S += -q / 2, and L becomes (q - 2 d) q / 4,
- * the part of the slope of the log density in 1 / nu that depends on the row. */
+ * the part of the slope of the log density in 1 / nu that depends on the row. A distance whose square overflows counts
+ * as the largest whose square does not. */
 static void T(tail_scores)(double dof, int d, double *Q, double *L, double *S, int B)
 {
     if (dof > 1.7e308) {
         for (int b = 0; b < B; b += W) {
-            V q = CAT(Q + b);
+            V q = MAX(CAT(Q + b), ZERO - 1e290);
             AT(S + b) += q;
             AT(L + b) = (q + d) * q;
             AT(Q + b) = ZERO + 1.0;
@@ -119,7 +120,7 @@ static void T(tail_scores)(double dof, int d, double *Q, double *L, double *S, i
     double rate = -2.0 / dof, top = (dof + d) / dof, power = -0.5 * (dof + d);
     for (int b = 0; b < B; b += STEP * W) {
         V z[STEP], y[STEP], inverse[STEP];
-        EACH_STEP(v) z[v] = CAT(Q + b + v * W) * rate;
+        EACH_STEP(v) z[v] = MAX(CAT(Q + b + v * W), ZERO - 1e290) * rate;
         EACH_STEP(v) y[v] = z[v] + 1.0;
         EACH_STEP(v) inverse[v] = 1.0 / y[v];
         EACH_STEP(v) AT(Q + b + v * W) = inverse[v] * top;

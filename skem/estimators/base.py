@@ -334,12 +334,11 @@ class BaseMixture(
         for name, n_starts, given in self._starts(runs, own_source, rng, warm):
             runs.add(name, algorithm.run(own, own_source, runs.begin(own, given)), n_starts)
         state = runs.best().state
-
-        def measure(theta):
-            return source.run(state.log_weights, theta, assign=algorithm.assign).stats
-
-        for theta in family.widen(state.theta, measure):
-            yield "nested", None, source.run(state.log_weights, theta, assign=algorithm.assign)
+        theta = family.embed(state.theta)
+        given = source.run(state.log_weights, theta, assign=algorithm.assign)
+        yield "nested", None, given
+        for wider in family.widen(theta, given.stats):
+            yield "nested", None, source.run(state.log_weights, wider, assign=algorithm.assign)
 
     def _races(self, rngs):
         """Whether the runs of this fit come out of races."""

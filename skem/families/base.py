@@ -52,8 +52,9 @@ class Family(BaseEstimator):
     A family that is scored by distances may have ``whitened(theta)`` -> `Centred` with a matrix F_k for every
     component, whatever its structure: hard passes over many rows of few columns then go by a tree.
 
-    A family that contains a simpler one as a limit has ``nested()`` -> that family, bound to the same data, and
-    ``widen(theta, measure)`` -> places to start from where a fit of the simpler one has ended.
+    A family that contains a simpler one as a limit has ``nested()`` -> that family, bound to the same data,
+    ``embed(theta)`` -> theta of its own with the densities of a simpler one's, and ``widen(theta, stats)`` -> places
+    beyond to start from, given such a theta and the statistics of a pass there.
 
     An algorithm names the verbs it requires and is refused in one sentence where one is missing. Beside the verbs a
     family in pure Python has ``features(X)`` -> (n, m), its T(x), and may have ``log_prob(X, theta)`` -> (n, K) in
@@ -201,13 +202,20 @@ class Family(BaseEstimator):
         """Which sums a pass with this assignment collects; those of `part`, its scorer at theta, by default."""
         return part
 
-    def origin_collector(self, mean, n_components):
-        """Which sums a pass collects where there is no theta yet.
+    def start_collector(self, n_components, before=None):
+        """Which sums a pass over rows of given labels collects, where there is no theta yet.
+
+        Parts with tails look at the rows as scorers do, for the latent scales that they weigh them by.
 
         Parameters
         ----------
-        mean : ndarray of shape (n_components, n_features) or None
-            Means found by an earlier pass; None in the first.
+        n_components : int
+        before : SuffStats, default=None
+            Of the pass before; None in the first.
+
+        Returns
+        -------
+        part : Linear, Centred or Several
         """
         return Linear(self.feature_map)
 
@@ -251,17 +259,6 @@ class Family(BaseEstimator):
             return stats
         common = stats.pool().scale((share / n_k.sum() * n_k)[:, None])
         return stats.scale(1.0 - share).merge(common)
-
-    def start_theta(self, n_components, stats):
-        """Theta at which a pass over rows of given labels collects, where its sums depend on one; else None.
-
-        Parameters
-        ----------
-        n_components : int
-        stats : SuffStats or None
-            Of the pass before; None in the first.
-        """
-        return
 
     def fall(self, theta):
         """Powers of the distance by which the components' densities fall far out, or None: as a Gaussian's.

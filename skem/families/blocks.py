@@ -12,7 +12,7 @@ from skem.families.frames import columns_of, numbers_of, positions_of
 from skem.families.guess import guess_blocks
 
 # Verbs that one block with them is enough for; the others are offered where every block has them.
-OF_ANY = {"coordinates"}
+OF_ANY = {"coordinates", "nested"}
 # Blocks that one pass can take.
 MOST_BLOCKS = 32
 
@@ -51,6 +51,26 @@ class Blocks(BaseComposition, Family):
     def reasons(self):  # type: ignore[override] # those of the blocks
         """Why blocks lack verbs."""
         return {verb: why for _, family in self._families for verb, why in family.reasons.items()}
+
+    @property
+    def start_share(self):  # type: ignore[override] # the most of any block's
+        """Share of all rows' statistics that components have at a soft start."""
+        return max(family.start_share for _, family in self._families)
+
+    @property
+    def heavy_tails(self):  # type: ignore[override] # where any block's are
+        """Whether single rows may lie very far out of their components."""
+        return any(family.heavy_tails for _, family in self._families)
+
+    @property
+    def closed_form(self):  # type: ignore[override] # where every block's is
+        """Whether `mle` of given responsibilities is their best theta."""
+        return all(family.closed_form for _, family in self._families)
+
+    @property
+    def unbounded(self):  # type: ignore[override] # those of the blocks
+        """Names of public parameters that may be infinite."""
+        return tuple(f"{block}__{name}" for block, family in self._families for name in family.unbounded)
 
     def _check(self):
         """Raise where blocks are not declared as they must be."""
@@ -91,6 +111,35 @@ class Blocks(BaseComposition, Family):
         if every != list(range(len(every))):
             raise ValueError(f"blocks must hold every column once, from 0 on; together they hold {every}")
         return found
+
+    def _split(self, parameters):
+        """Public parameters by block, without its name in front."""
+        own: dict[str, dict[str, Any]] = {name: {} for name, _ in self._families}
+        for full, value in parameters.items():
+            block, _, name = full.partition("__")
+            if full == "weights":
+                continue
+            if block not in own or not name:
+                raise ValueError(
+                    f"there is no parameter {full!r}: call it after its block, as in {next(iter(own))}__..."
+                )
+            own[block][name] = value
+        return own
+
+    def shape_of_parameters(self, parameters):
+        places, own, n_components = self._positions(), self._split(parameters), None
+        for (name, family), positions in zip(self._families, places, strict=True):
+            try:
+                K, d = family.shape_of_parameters(own[name])
+            except ValueError as error:
+                raise ValueError(f"block {name!r}: {error}") from None
+            if d != len(positions) or (n_components or K) != K:
+                raise ValueError(
+                    f"the parameters of block {name!r} describe {K} components and {d} columns, where the block has "
+                    f"{len(positions)} columns and there are {n_components or K} components"
+                )
+            n_components = K
+        return n_components, sum(map(len, places))
 
     def learn(self, X):
         self._check()

@@ -95,7 +95,7 @@ class Categorical(DirichletFamily):
         weights, offset = self.natural(theta)
         return Linear(self.feature_map, weights, offset, n_codes=len(self.concentration_))
 
-    def origin_collector(self, mean, n_components):
+    def start_collector(self, n_components, before=None):
         return Linear(self.feature_map, n_codes=len(self.concentration_))
 
     def coordinates(self, X):

@@ -232,9 +232,9 @@ class Gaussian(NormalInverseWishart):
             return Centred("full", theta.mean)
         return part
 
-    def origin_collector(self, mean, n_components):
-        d = self.summary_.n_features
-        mean = np.zeros((n_components, d)) if mean is None else mean
+    def start_collector(self, n_components, before=None):
+        # a second pass about the means of the first loses no digits to a far origin
+        mean = np.zeros((n_components, self.summary_.n_features)) if before is None else before.mean
         return Centred(self._structure.collect, mean)
 
     def statistics(self, n_k, sums):

@@ -260,20 +260,33 @@ class NegativeBinomial(RateFamily):
         """
         return Poisson(self.shape_prior, self.rate_prior).bind(self.summary_)
 
-    def widen(self, theta, measure):
-        """Where to start from, given where the Poisson family has ended: there.
+    def embed(self, theta):
+        """Theta without dispersion, with the densities of the Poisson family's.
 
         Parameters
         ----------
         theta : Parameters
             Of the Poisson family.
-        measure : callable
+
+        Returns
+        -------
+        theta : Parameters
+        """
+        return self._point(theta.rate, np.zeros_like(theta.rate))
+
+    def widen(self, theta, stats):
+        """Where else to start from, given where the Poisson family has ended: nowhere.
+
+        Parameters
+        ----------
+        theta : Parameters
+        stats : SuffStats
 
         Returns
         -------
         starts : list of Parameters
         """
-        return [self._point(theta.rate, np.zeros_like(theta.rate))]
+        return []
 
     def _beta(self, posterior):
         """Parameters of the Beta distributions of p."""

@@ -2,7 +2,6 @@
 
 import copy
 import itertools
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +32,8 @@ class Product(Blocks):
     ``size__covariances`` to `from_parameters`.
 
     Offered are the verbs that every block has. Sweeps of single rows, by which `BayesianKMeans` refines its batches,
-    are not; its batch updates, splits and merges are.
+    are not; its batch updates, splits and merges are. A `StudentT` block whose degrees of freedom may be infinite
+    starts, among others, where the product with a `Gaussian` in its place ends, so that its likelihood is never lower.
 
     References
     ----------
@@ -104,11 +104,6 @@ class Product(Blocks):
         }
         summary = self.summary_
         parts = summary.parts or [summary.take(list(range(s.start, s.stop))) for s in self.slices_.values()]
-        for name, family in self._families:
-            if not family.closed_form:
-                raise ValueError(
-                    f"block {name!r} is {family!r}, whose latent scales a product cannot start from; take Gaussian()"
-                )
         self.bound_ = {name: family.bind(part) for (name, family), part in zip(self._families, parts, strict=True)}
         self.summary_ = Summary.join([family.summary_ for family in self.bound_.values()], summary.n_distinct)
 
@@ -154,11 +149,8 @@ class Product(Blocks):
             {name: f.collector(theta.parts[name], parts[name], assign) for name, f in self.bound_.items()}
         )
 
-    def origin_collector(self, mean, n_components):
-        mean = mean or {}
-        return self._several(
-            {name: f.origin_collector(mean.get(name), n_components) for name, f in self.bound_.items()}
-        )
+    def start_collector(self, n_components, before=None):
+        return self._several(self._each("start_collector", n_components, before))
 
     @property
     def n_start_passes(self):  # type: ignore[override] # the most of any block's
@@ -180,16 +172,12 @@ class Product(Blocks):
         return np.concatenate(list(self._each("unit").values()))
 
     def tail_power(self):
-        own = self._each("tail_power")
+        # a power of the distance is a number like any other beside terms that are quadratic in it
+        own = {name: 0 if f.heavy_tails else f.tail_power() for name, f in self.bound_.items()}
         return np.concatenate([np.full(s.stop - s.start, own[name]) for name, s in self.slices_.items()])
 
     def share_out(self, stats, n_k):
         return Joint({name: f.share_out(stats.parts[name], n_k) for name, f in self.bound_.items()})
-
-    @property
-    def start_share(self):  # type: ignore[override] # the most of any block's
-        """Share of all rows' statistics that components have at a soft start."""
-        return max(family.start_share for _, family in self._families)
 
     def log_base_measure(self, X):
         return sum(self._by_columns("log_base_measure", X))
@@ -213,6 +201,53 @@ class Product(Blocks):
 
     def draw(self, posterior, rng):
         return self._joint("draw", posterior, rng)
+
+    def nested(self):
+        """Product of the families that the blocks contain, bound to the same data.
+
+        Returns
+        -------
+        family : Product
+        """
+        inner = [family.nested() if family.has("nested") else family for family in self.bound_.values()]
+        return type(self)(list(zip(self.bound_, inner, self._positions(), strict=True))).bind(self.summary_)
+
+    def embed(self, theta):
+        """Theta with the densities of the blocks' simpler families.
+
+        Parameters
+        ----------
+        theta : Joint
+
+        Returns
+        -------
+        theta : Joint
+        """
+        own = self.bound_.items()
+        return Joint({name: f.embed(theta.parts[name]) if f.has("nested") else theta.parts[name] for name, f in own})
+
+    def widen(self, theta, stats):
+        """Where else to start from, given where the simpler families have ended: where every block that gains does.
+
+        Parameters
+        ----------
+        theta : Joint
+        stats : Joint
+            Of a pass at theta.
+
+        Returns
+        -------
+        starts : list of Joint
+        """
+        own = {
+            name: family.widen(theta.parts[name], stats.parts[name])
+            for name, family in self.bound_.items()
+            if family.has("nested")
+        }
+        return [
+            Joint({name: own[name][i] if i < len(own.get(name, ())) else part for name, part in theta.parts.items()})
+            for i in range(max(map(len, own.values())))
+        ]
 
     def log_likelihood(self, theta, stats):
         return self._sum("log_likelihood", theta, stats)
@@ -283,35 +318,6 @@ class Product(Blocks):
         own = self._each("attributes", theta)
         return {f"{block}__{name}": value for block, values in own.items() for name, value in values.items()}
 
-    def _split(self, parameters):
-        """Public parameters by block, without its name in front."""
-        own: dict[str, dict[str, Any]] = {name: {} for name, _ in self._families}
-        for full, value in parameters.items():
-            block, _, name = full.partition("__")
-            if full == "weights":
-                continue
-            if block not in own or not name:
-                raise ValueError(
-                    f"there is no parameter {full!r}: call it after its block, as in {next(iter(own))}__..."
-                )
-            own[block][name] = value
-        return own
-
-    def shape_of_parameters(self, parameters):
-        places, own, n_components = self._positions(), self._split(parameters), None
-        for (name, family), positions in zip(self._families, places, strict=True):
-            try:
-                K, d = family.shape_of_parameters(own[name])
-            except ValueError as error:
-                raise ValueError(f"block {name!r}: {error}") from None
-            if d != len(positions) or (n_components or K) != K:
-                raise ValueError(
-                    f"the parameters of block {name!r} describe {K} components and {d} columns, where the block has "
-                    f"{len(positions)} columns and there are {n_components or K} components"
-                )
-            n_components = K
-        return n_components, sum(map(len, places))
-
     def summary_of_parameters(self, summary, attributes):
         own, parts, first = self._split(attributes), [], 0
         for (name, family), positions in zip(self._families, self._positions(), strict=True):
@@ -361,10 +367,11 @@ class Product(Blocks):
         # the values stand block by block, as the rows of the given columns' own product do
         values = dict(zip(known, np.split(values, ends[:-1]), strict=True))
         for name, (own, _) in self._places(rest).items():
-            theta_of = theta.parts[name]
+            family, theta_of = self.bound_[name], theta.parts[name]
             if name in known:
-                theta_of = self.bound_[name].conditional(theta_of, known[name][0], own, values[name])
-            found[name] = theta_of
+                found[name] = family.conditional(theta_of, known[name][0], own, values[name])
+            else:
+                found[name] = family.marginal(theta_of, own, [])
         return Joint(found)
 
 

@@ -147,10 +147,14 @@ class StudentT(Gaussian):
     def collector(self, theta, part, assign):
         return part
 
-    def start_theta(self, n_components, stats):
+    def start_collector(self, n_components, before=None):
+        return self.scorer(self._start(n_components, before))
+
+    def _start(self, n_components, before):
+        """Theta of few degrees of freedom: of all rows in the first pass, later of the statistics before."""
         dof = np.clip(np.full(n_components, START_DOF), *self.bounds_)
-        if stats is not None:
-            return self._update(stats, None, dof=dof)
+        if before is not None:
+            return self._update(before, None, dof=dof)
         structure, summary = self._structure, self.summary_
         diagonal = structure.diagonal(summary.variance)
         covariance = np.broadcast_to(diagonal, structure.shape(n_components, summary.n_features))
@@ -264,24 +268,36 @@ class StudentT(Gaussian):
         )
         return Gaussian(**{name: getattr(self, name) for name in names}).bind(self.summary_)
 
-    def widen(self, theta, measure):
-        """Places to start from, given where the Gaussian has ended: there, and beyond where heavier tails gain.
+    def embed(self, theta):
+        """Theta of infinite degrees of freedom with the densities of a Gaussian's.
 
         Parameters
         ----------
         theta : Parameters
             Of the Gaussian.
-        measure : callable
-            Maps theta of this family to the statistics of a pass.
+
+        Returns
+        -------
+        theta : Parameters
+        """
+        K, d = theta.mean.shape
+        return self._tailed(theta.mean, theta.factor, self._structure.log_det(theta.factor, d), np.full(K, np.inf))
+
+    def widen(self, theta, stats):
+        """Where to start from, given where the Gaussian has ended: where heavier tails gain, if anywhere.
+
+        Parameters
+        ----------
+        theta : Parameters
+            That `embed` has made of the Gaussian's.
+        stats : ScaledMoments
+            Of a pass at theta.
 
         Returns
         -------
         starts : list of Parameters
         """
         structure, (K, d) = self._structure, theta.mean.shape
-        log_det = structure.log_det(theta.factor, d)
-        starts = [self._tailed(theta.mean, theta.factor, log_det, np.full(K, np.inf))]
-        stats = measure(starts[0])
         slope, mass = stats.slope, stats.mass
         if self.degrees_of_freedom == "common" or stats.shared:
             slope, mass = np.full(K, slope.sum()), np.full(K, mass.sum())
@@ -289,11 +305,10 @@ class StudentT(Gaussian):
             # E q^2 = d (d + 2) (nu - 2) / (nu - 4) where the covariance is the Gaussian's
             dof = np.where(slope > 0, np.clip(4.0 + 0.5 * d * (d + 2.0) * mass / slope, *self.bounds_), np.inf)
             shrink = np.where(np.isfinite(dof), np.maximum(1.0 - 2.0 / dof, 0.1), 1.0)
-        if np.isfinite(dof).any():
-            by = 1.0 / np.sqrt(shrink[0] if stats.shared else shrink)
-            factor = structure.scale_factor(theta.factor, by)
-            starts.append(self._tailed(theta.mean, factor, structure.log_det(factor, d), dof))
-        return starts
+        if not np.isfinite(dof).any():
+            return []
+        factor = structure.scale_factor(theta.factor, 1.0 / np.sqrt(shrink[0] if stats.shared else shrink))
+        return [self._tailed(theta.mean, factor, structure.log_det(factor, d), dof)]
 
     # -- for the user ----------------------------------------------------------------------------
 

@@ -77,8 +77,7 @@ class MaximizationExpectation(Algorithm):
             moved, labels = _sweep(model, source, rows, fit)
             if not moved:
                 return fit
-            about = getattr(fit.state.stats, "mean", None)
-            given = source.assign_given(model.n_components, codes=labels, about=about)
+            given = source.assign_given(model.n_components, codes=labels, about=fit.state.stats)
             state = self.start(model, given)
             if self.objective(model, state, given) <= fit.objective:  # a gain that rounding swallows is none
                 return fit
@@ -165,8 +164,8 @@ def settle(model, source, labels, max_sweeps, about=None):
     source : DistinctSource
     labels : int32 ndarray of shape (n,)
     max_sweeps : int
-    about : ndarray of shape (n_components, d), default=None
-        Points near the components' means, where they are known.
+    about : SuffStats, default=None
+        Of components near those of the labels, where any are known.
 
     Returns
     -------

@@ -71,7 +71,7 @@ def split(place, kind="split"):
     """
     source, model = place.source, place.model(2)
     sample = sample_to_cut(source)
-    about = getattr(place.stats.pool().take([0, 0]), "mean", None)
+    about = place.stats.pool().take([0, 0])
     best, labels = -np.inf, None
     for cut in best_cuts(sample, N_CUTS):
         settled, value = settle(model, sample, cut, MAX_SWEEPS, about)

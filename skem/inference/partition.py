@@ -160,8 +160,8 @@ class Evidence:
         labels : int32 ndarray of shape (n,)
         n_clusters : int
             One more than the largest label, at least.
-        about : ndarray of shape (n_clusters, d), default=None
-            Points near the clusters' means, where they are known.
+        about : SuffStats, default=None
+            Of clusters near these, where any are known.
 
         Returns
         -------

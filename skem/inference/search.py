@@ -248,7 +248,7 @@ class Search:
     def _relabelled(self, labels, origins=None):
         """Partition by labels of clusters that are near the present ones, or near those that they are parts of."""
         stats = self.now.stats if origins is None else self.now.stats.take(origins)
-        return self.evidence.partition(self.source, labels, stats.n_components, about=getattr(stats, "mean", None))
+        return self.evidence.partition(self.source, labels, stats.n_components, about=stats)
 
     def _after(self, moves):
         """Partition after moves of clusters that no two of them share."""

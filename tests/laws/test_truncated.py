@@ -214,7 +214,7 @@ def test_bad_n_active(bad):
 
 def test_kernel_refuses_what_does_not_fit():
     X, zeros = np.zeros((4, 2)), np.zeros(3)
-    part = Gaussian("diag").bind(summarize(np.eye(4)[:, :2], None, "columns")).origin_collector(None, 3)
+    part = Gaussian("diag").bind(summarize(np.eye(4)[:, :2], None, "columns")).start_collector(3)
     with pytest.raises(ValueError, match="n_active"):
         run_truncated(X, np.zeros(2), np.ones(2), 3, zeros, None, part, np.zeros((4, 5), dtype=np.int32))
     with pytest.raises(ValueError, match="all components"):
