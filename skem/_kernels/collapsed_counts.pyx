@@ -6,7 +6,7 @@ and weight, kept like the terms: a row's score is a sum over its entries, and ro
 
 import numpy as np
 
-from skem._kernels.moves import pack, unpack
+from skem._kernels.moves import pack, positive, unpack
 
 from libc.math cimport fmax, fmin, log, log1p
 from libc.stdint cimport uint8_t
@@ -14,14 +14,6 @@ from libc.stdint cimport uint8_t
 cimport skem._kernels._panels as pn
 from skem._kernels._panels cimport LANES, Row, column_of
 from skem._kernels.moves cimport Moves, N_SLOTS
-
-
-def _positive(posterior, names):
-    """The named arrays as float64, of which every number must be positive."""
-    arrays = [np.asarray(posterior[name], np.float64) for name in names]
-    if not all((array > 0).all() for array in arrays):
-        raise ValueError(f"every {' and every '.join(names)} must be positive")
-    return arrays
 
 
 cdef class PoissonMoves(Moves):
@@ -45,7 +37,7 @@ cdef class PoissonMoves(Moves):
     cdef uint8_t[:, ::1] _own_fresh
 
     def __init__(self, str kind, posterior, n_k, alpha):
-        rate, total = _positive(posterior, ["n", "total"])
+        rate, total = positive(posterior, ["n", "total"])
         cdef Py_ssize_t K = total.shape[0], d = total.shape[1]
         self._set_up(kind, K, d, n_k, alpha)
         self._one_rate = rate.ndim == 1
@@ -69,7 +61,7 @@ cdef class PoissonMoves(Moves):
 
     cdef void _fill(self, Py_ssize_t slot, Py_ssize_t k, double w) noexcept nogil:
         cdef Py_ssize_t i, at
-        cdef double term = pn.log_rising(self._n_k[k] + self._alpha[k], w)
+        cdef double term = 0
         for i in range(self.n_features):
             at = (k // LANES * self.n_features + i) * LANES + k % LANES
             term -= self._total[at] * log1p(w / self._rate[at])
@@ -83,7 +75,7 @@ cdef class PoissonMoves(Moves):
         cdef double term
         if not self._own_fresh[slot, k]:
             self._own_fresh[slot, k] = True
-            term = pn.log_rising(fmax(self._n_k[k] - w, 0) + self._alpha[k], w)
+            term = 0
             for i in range(self.n_features):
                 at = (k // LANES * self.n_features + i) * LANES + k % LANES
                 term -= self._total[at] * log1p(w / pn.left(self._rate[at], w))
@@ -142,7 +134,7 @@ cdef class MultinomialMoves(Moves):
     cdef double[::1] _sum            # (K,) over the columns
 
     def __init__(self, str kind, posterior, n_k, alpha):
-        total, = _positive(posterior, ["total"])
+        total, = positive(posterior, ["total"])
         self._set_up(kind, total.shape[0], total.shape[1], n_k, alpha)
         self._takes_sparse = True
         self._total = pack(total, self._n_panels, 1.0)
@@ -155,9 +147,6 @@ cdef class MultinomialMoves(Moves):
 
     cdef Py_ssize_t _work_of_row(self):
         return 4 * self.n_features + 80
-
-    cdef void _fill(self, Py_ssize_t slot, Py_ssize_t k, double w) noexcept nogil:
-        self._term[slot, k] = pn.log_rising(self._n_k[k] + self._alpha[k], w)
 
     cdef void _change(self, Py_ssize_t k, Row *row, double w, bint observe) noexcept nogil:
         cdef Py_ssize_t t
@@ -172,7 +161,7 @@ cdef class MultinomialMoves(Moves):
         self._sum[k] = self._sum[k] + size if observe else self._less(self._sum[k], size)
 
     cdef void _score_all(self, Row *row, double w, Py_ssize_t own) noexcept nogil:
-        cdef Py_ssize_t d = self.n_features, slot = self._prepare(w), panel, k, t
+        cdef Py_ssize_t d = self.n_features, panel, k, t
         cdef const double *total
         cdef double score, count, size = 0
         for t in range(row.length):
@@ -181,12 +170,11 @@ cdef class MultinomialMoves(Moves):
             k = panel * LANES
             pn.rise_counts(row, w, &self._total[k * d], NULL, &self._growth[k])
         for k in range(self.n_components):
-            self._score[k] = self._term[slot, k] + self._growth[k] - pn.log_rising(self._sum[k], size)
+            self._score[k] = self._growth[k] - pn.log_rising(self._sum[k], size)
         if own < 0:
             return
         total = &self._total[own // LANES * d * LANES + own % LANES]
-        score = pn.log_rising(fmax(self._n_k[own] - w, 0) + self._alpha[own], w)
-        score -= pn.log_rising(pn.left(self._sum[own], size), size)
+        score = -pn.log_rising(pn.left(self._sum[own], size), size)
         for t in range(row.length):
             count = w * row.x[t]
             if count != 0:
@@ -214,7 +202,7 @@ cdef class BernoulliMoves(Moves):
     cdef double[::1] _kept           # scratch (d,)
 
     def __init__(self, str kind, posterior, n_k, alpha):
-        total, = _positive(posterior, ["total"])
+        total, = positive(posterior, ["total"])
         ones, zeros = np.split(total, 2, axis=1)
         self._set_up(kind, ones.shape[0], ones.shape[1], n_k, alpha)
         self._takes_sparse = True
@@ -238,7 +226,7 @@ cdef class BernoulliMoves(Moves):
 
     cdef void _fill(self, Py_ssize_t slot, Py_ssize_t k, double w) noexcept nogil:
         cdef Py_ssize_t i, at
-        cdef double zero, term = pn.log_rising(self._n_k[k] + self._alpha[k], w)
+        cdef double zero, term = 0
         for i in range(self.n_features):
             at = (k // LANES * self.n_features + i) * LANES + k % LANES
             zero = pn.log_rising(self._zeros[at], w)
@@ -253,7 +241,7 @@ cdef class BernoulliMoves(Moves):
         cdef double term
         if not self._own_fresh[slot, k]:
             self._own_fresh[slot, k] = True
-            term = pn.log_rising(fmax(self._n_k[k] - w, 0) + self._alpha[k], w)
+            term = 0
             for i in range(self.n_features):
                 at = (k // LANES * self.n_features + i) * LANES + k % LANES
                 term += pn.log_rising(pn.left(self._zeros[at], w), w)
@@ -319,7 +307,7 @@ cdef class CategoricalMoves(Moves):
     cdef double[:, ::1] _slope       # (N_SLOTS, panels of m) what an outcome scores
 
     def __init__(self, str kind, posterior, n_k, alpha):
-        n, total = _positive(posterior, ["n", "total"])
+        n, total = positive(posterior, ["n", "total"])
         self._set_up(kind, n.shape[0], n.shape[1], n_k, alpha)
         self._m = total.shape[1]
         self._total = pack(total, self._n_panels, 1.0)
@@ -341,7 +329,7 @@ cdef class CategoricalMoves(Moves):
 
     cdef void _fill(self, Py_ssize_t slot, Py_ssize_t k, double w) noexcept nogil:
         cdef Py_ssize_t i, at = k // LANES * self.n_features * LANES + k % LANES
-        cdef double term = pn.log_rising(self._n_k[k] + self._alpha[k], w)
+        cdef double term = 0
         for i in range(self.n_features):
             term -= pn.log_rising(self._n[at + i * LANES], w)
         self._term[slot, k] = term
@@ -379,7 +367,7 @@ cdef class CategoricalMoves(Moves):
             return
         n = &self._n[own // LANES * self.n_features * LANES + own % LANES]
         total = &self._total[own // LANES * self._m * LANES + own % LANES]
-        score = pn.log_rising(fmax(self._n_k[own] - w, 0) + self._alpha[own], w)
+        score = 0
         for i in range(self.n_features):
             score += pn.log_rising(pn.left(total[self._code(row.x[i]) * LANES], w), w)
             score -= pn.log_rising(pn.left(n[i * LANES], w), w)

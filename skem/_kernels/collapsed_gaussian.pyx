@@ -24,10 +24,11 @@ cdef enum Kind:
     DIAG
     SPHERICAL
     EII
+    EEI
 
 cdef double LOG_2 = 0.6931471805599453
 
-KINDS = {"full": FULL, "tied": TIED, "diag": DIAG, "spherical": SPHERICAL, "EII": EII}
+KINDS = {"full": FULL, "tied": TIED, "diag": DIAG, "spherical": SPHERICAL, "EII": EII, "EEI": EEI}
 
 
 @functools.cache
@@ -41,10 +42,10 @@ cdef class GaussianMoves(Moves):
 
     Parameters
     ----------
-    kind : {"full", "tied", "diag", "spherical", "EII"}
+    kind : {"full", "tied", "diag", "spherical", "EII", "EEI"}
     posterior : dict of ndarray
         `kappa` (K,), `mean` (K, d), `nu` (K,) (one number where components share the scatter) and `scatter`, of shape
-        (K, d, d), (d, d), (K, d), (K,) or ().
+        (K, d, d), (d, d), (K, d), (K,), () or (d,).
     n_k : ndarray of shape (K,)
     alpha : ndarray of shape (K,) or float
     """
@@ -52,6 +53,7 @@ cdef class GaussianMoves(Moves):
     cdef Kind _kind
     cdef bint _shared                # one scatter for all components
     cdef bint _round                 # one number for all columns
+    cdef bint _by_column             # a number a column
     cdef Py_ssize_t _spread_width    # numbers in a component's scatter
     cdef Py_ssize_t _spread_stride   # from a panel's scatter to the next one's; 0 if it is shared
     cdef Py_ssize_t _inv_stride
@@ -73,7 +75,8 @@ cdef class GaussianMoves(Moves):
         self._set_up(kind, K, d, n_k, alpha)
         padded = self._n_panels * LANES
         self._mean = pack(mean, self._n_panels, 0.0)
-        self._shared = self._kind == TIED or self._kind == EII
+        self._shared = self._kind == TIED or self._kind == EII or self._kind == EEI
+        self._by_column = self._kind == DIAG or self._kind == EEI
         self._round = self._kind == SPHERICAL or self._kind == EII
         self._dof = d if self._round else 1
         self._kappa = np.array(posterior["kappa"], np.float64).reshape(K)
@@ -165,7 +168,7 @@ cdef class GaussianMoves(Moves):
         cdef double *spread = &self._spread[panel * self._spread_stride + lane]
         cdef double *inv = &self._inv[panel * self._inv_stride + lane]
         cdef double squared = 0
-        if self._kind == DIAG:
+        if self._by_column:
             for i in range(d):
                 self._grow(spread + i * LANES, inv + i * LANES, self._step[i] * self._step[i] * coef, observe)
         elif self._round:
@@ -195,12 +198,9 @@ cdef class GaussianMoves(Moves):
     # ----------------------------------------------------------------------------------------------
     # Scores
 
-    cdef double _fixed_term(
-        self, double kappa, double nu, double n_k, Py_ssize_t k, double w
-    ) noexcept nogil:
-        """All of a row's score but the growth, where the component without it has these three."""
-        cdef Py_ssize_t d = self.n_features
-        cdef double total = pn.log_rising(n_k + self._alpha[k], w) - 0.5 * d * log1p(w / kappa)
+    cdef double _fixed_term(self, double kappa, double nu, Py_ssize_t k, double w) noexcept nogil:
+        """All of a row's score but the growth, where the component without it has these two."""
+        cdef double total = -0.5 * self.n_features * log1p(w / kappa)
         if self._shared:
             return total
         return total + self._spread_term(nu, w, self._log_det[k])
@@ -209,7 +209,7 @@ cdef class GaussianMoves(Moves):
         """The part of the scatter and its degrees of freedom; all components may share it."""
         cdef Py_ssize_t d = self.n_features
         cdef double total
-        if self._kind == DIAG:
+        if self._by_column:
             total = d * pn.log_rising(0.5 * nu, 0.5 * w)
         elif self._round:
             total = pn.log_rising(0.5 * nu, 0.5 * w * d)
@@ -223,7 +223,7 @@ cdef class GaussianMoves(Moves):
 
     cdef void _fill(self, Py_ssize_t slot, Py_ssize_t k, double w) noexcept nogil:
         cdef double kappa = self._kappa[k]
-        self._term[slot, k] = self._fixed_term(kappa, self._nu[0 if self._shared else k], self._n_k[k], k, w)
+        self._term[slot, k] = self._fixed_term(kappa, self._nu[0 if self._shared else k], k, w)
         self._coef[slot, k] = kappa / (kappa + w) * w
 
     cdef void _score_all(self, Row *row, double w, Py_ssize_t own) noexcept nogil:
@@ -237,7 +237,7 @@ cdef class GaussianMoves(Moves):
             mean = &self._mean[k * d]
             growth = &self._growth[k]
             inv = &self._inv[panel * self._inv_stride]
-            if self._kind == DIAG:
+            if self._by_column:
                 pn.grow_diag(row.x, mean, inv, &self._coef[slot, k], d, growth)
             elif self._round:
                 pn.square(row.x, mean, inv, d, growth)
@@ -246,7 +246,9 @@ cdef class GaussianMoves(Moves):
                     row.x, mean, &self._spread[panel * self._spread_stride], inv, d,
                     &self._whitened[k * d], growth,
                 )
-        if self._shared and own >= 0:
+        if self._kind == EEI and own >= 0:
+            self._finish_columns(row.x, w, own, slot)
+        elif self._shared and own >= 0:
             self._finish_shared(w, own, slot)
         else:
             self._finish(row.x, w, own, slot)
@@ -255,6 +257,7 @@ cdef class GaussianMoves(Moves):
         self, const double *x, double w, Py_ssize_t own, Py_ssize_t slot
     ) noexcept nogil:
         cdef Py_ssize_t d = self.n_features, k, at
+        cdef const double *inv
         cdef double nu, coef, grown, shared = 0
         if self._shared:
             shared = self._spread_term(self._nu[0], w, self._log_det[0])
@@ -264,14 +267,15 @@ cdef class GaussianMoves(Moves):
             if k == own:
                 nu = pn.left(nu, w * self._dof)
                 coef = self._kappa[k] / pn.left(self._kappa[k], w) * -w
-            if self._kind != DIAG:
+            if not self._by_column:
                 grown = log1p(fmax(coef * self._growth[k], LEAST_LEFT - 1))
             elif k != own and self._growth[k] < 1e300:
                 grown = log1p(self._growth[k])
             else:
                 # A shrinking product loses its digits, a huge one overflows.
                 at = k // LANES * d * LANES + k % LANES
-                grown = pn.log_grow_diag(x, &self._mean[at], &self._inv[at], coef, d)
+                inv = &self._inv[k // LANES * self._inv_stride + k % LANES]
+                grown = pn.log_grow_diag(x, &self._mean[at], inv, coef, d)
             if k == own:
                 self._score[k] = self._own_term(k, w) + 0.5 * nu * grown
             else:
@@ -304,10 +308,28 @@ cdef class GaussianMoves(Moves):
                 )
         self._score[own] = self._own_term(own, w)
 
+    cdef void _finish_columns(self, const double *x, double w, Py_ssize_t own, Py_ssize_t slot) noexcept nogil:
+        # as `_finish_shared`, column by column
+        cdef Py_ssize_t d = self.n_features, i, k
+        cdef const double *mean
+        cdef double step, grown
+        cdef double own_coef = self._kappa[own] / pn.left(self._kappa[own], w) * w
+        mean = &self._mean[own // LANES * d * LANES + own % LANES]
+        for i in range(d):
+            step = x[i] - mean[i * LANES]
+            self._step[i] = own_coef * step * step
+        for k in range(self.n_components):
+            mean = &self._mean[k // LANES * d * LANES + k % LANES]
+            grown = 0
+            for i in range(d):
+                step = x[i] - mean[i * LANES]
+                step = self._coef[slot, k] * step * step - self._step[i]
+                grown += log1p(fmax(step * self._inv[i * LANES], LEAST_LEFT - 1))
+            self._score[k] = self._term[slot, k] - 0.5 * self._nu[0] * grown
+        self._score[own] = self._own_term(own, w)
+
     cdef double _own_term(self, Py_ssize_t k, double w) noexcept nogil:
         """The fixed term of a component that the row lies in."""
         return self._fixed_term(
-            pn.left(self._kappa[k], w),
-            pn.left(self._nu[0 if self._shared else k], w * self._dof),
-            fmax(self._n_k[k] - w, 0), k, w,
+            pn.left(self._kappa[k], w), pn.left(self._nu[0 if self._shared else k], w * self._dof), k, w
         )

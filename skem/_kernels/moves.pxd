@@ -17,13 +17,15 @@ cdef class Moves:
     cdef double[::1] _alpha
     cdef double[::1] _slot_weight    # (N_SLOTS,), 0 for an unused slot
     cdef uint8_t[:, ::1] _fresh      # (N_SLOTS, padded K)
-    cdef double[:, ::1] _term        # (N_SLOTS, padded K) the part of the score that the row has no say in
+    cdef double[:, ::1] _label       # (N_SLOTS, padded K) the part of the score that is the label's
+    cdef double[:, ::1] _term        # (N_SLOTS, padded K) the part of the rest that the row has no say in
     cdef Py_ssize_t[::1] _n_rows     # (K,) rows of positive weight, within a sweep
     cdef double[::1] _score          # scratch, padded K
     cdef double[::1] _growth         # scratch, padded K
 
     cdef int _set_up(self, str kind, Py_ssize_t K, Py_ssize_t d, n_k, alpha) except -1
     cdef Py_ssize_t _prepare(self, double w) noexcept nogil
+    cdef void _score_labels(self, Row *row, double w, Py_ssize_t own) noexcept nogil
     cdef void _forget_terms(self, Py_ssize_t k) noexcept nogil
     cdef double _less(self, double total, double part) noexcept nogil
     cdef void _give_or_take(self, Py_ssize_t k, Row *row, double w, bint observe) noexcept nogil

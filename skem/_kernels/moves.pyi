@@ -1,9 +1,11 @@
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 def pack(values: NDArray[np.float64], n_panels: int, fill: float) -> NDArray[np.float64]: ...
+def positive(posterior: Mapping[str, Any], names: list[str]) -> list[NDArray[np.float64]]: ...
 def unpack(panels: NDArray[np.float64], n_components: int, width: int) -> NDArray[np.float64]: ...
 
 class Moves:

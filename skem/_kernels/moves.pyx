@@ -8,7 +8,8 @@ its part of log p(x, z) given all other rows, without the base measure. What of 
 component for the last few weights. A row that stays where it is changes nothing: its own component's score follows
 from the state with the row in it.
 
-This file holds the visits of rows; collapsed_gaussian.pyx and collapsed_counts.pyx hold the scores.
+This file holds the visits of rows and the labels' part; collapsed_gaussian.pyx, collapsed_counts.pyx and
+collapsed_rates.pyx hold the posteriors' part, and collapsed_product.pyx adds those of blocks of columns up.
 """
 
 import numpy as np
@@ -31,6 +32,14 @@ def pack(values, Py_ssize_t n_panels, double fill):
     padded = np.full((n_panels * LANES, values.shape[1]), fill)
     padded[: len(values)] = values
     return padded.reshape(n_panels, LANES, -1).transpose(0, 2, 1).ravel()
+
+
+def positive(posterior, names):
+    """The named arrays as float64, of which every number must be positive."""
+    arrays = [np.asarray(posterior[name], np.float64) for name in names]
+    if not all((array > 0).all() for array in arrays):
+        raise ValueError(f"every {' and every '.join(names)} must be positive")
+    return arrays
 
 
 def unpack(panels, Py_ssize_t n_components, Py_ssize_t width):
@@ -63,6 +72,7 @@ cdef class Moves:
         self._alpha = np.array(np.broadcast_to(alpha, (K,)), np.float64)
         self._slot_weight = np.zeros(N_SLOTS)
         self._fresh = np.zeros((N_SLOTS, padded), np.uint8)
+        self._label = np.zeros((N_SLOTS, padded))
         self._term = np.zeros((N_SLOTS, padded))
         self._n_rows = np.zeros(K, np.intp)
         self._score = np.zeros(padded)
@@ -88,7 +98,7 @@ cdef class Moves:
         """Give the row to the posterior of component k, or take it back."""
 
     cdef void _score_all(self, Row *row, double w, Py_ssize_t own) noexcept nogil:
-        """Scores given all other rows; the row lies in component `own`, or in none if that is -1."""
+        """Scores but for the label's part, given all other rows; the row lies in component `own`, or in none if -1."""
 
     # ----------------------------------------------------------------------------------------------
     # What the kinds share
@@ -105,8 +115,19 @@ cdef class Moves:
         for k in range(self.n_components):
             if not self._fresh[slot, k]:
                 self._fresh[slot, k] = True
+                self._label[slot, k] = pn.log_rising(self._n_k[k] + self._alpha[k], w)
                 self._fill(slot, k, w)
         return slot
+
+    cdef void _score_labels(self, Row *row, double w, Py_ssize_t own) noexcept nogil:
+        """Whole scores."""
+        cdef Py_ssize_t slot = self._prepare(w), k
+        self._score_all(row, w, own)
+        for k in range(self.n_components):
+            if k == own:
+                self._score[k] += pn.log_rising(fmax(self._n_k[k] - w, 0) + self._alpha[k], w)
+            else:
+                self._score[k] += self._label[slot, k]
 
     cdef void _forget_terms(self, Py_ssize_t k) noexcept nogil:
         cdef Py_ssize_t slot
@@ -160,7 +181,7 @@ cdef class Moves:
                 # exactly, as where the last row has left
                 self._n_k[old] = w[row]
                 self._forget_terms(old)
-            self._score_all(&entries, w[row], old)
+            self._score_labels(&entries, w[row], old)
             if counts:
                 n_others -= alone
                 for k in range(self.n_components):
@@ -344,5 +365,5 @@ cdef class Moves:
         cdef Row entries
         self._check_row(0, row.shape[0], w)
         entries = pn.whole_row(&row[0], row.shape[0])
-        self._score_all(&entries, w, -1)
+        self._score_labels(&entries, w, -1)
         return np.array(self._score[: self.n_components])

@@ -70,7 +70,7 @@ class Family(BaseEstimator):
     equivariance: Any = None
     #: T(x), see `skem._kernels.parts.Linear`
     feature_map = "x"
-    #: kind of sequential sweep in `skem._kernels.collapsed`, or None
+    #: kind of sequential sweep in `skem._kernels.collapsed`, or None; see `collapsed_arrays`
     collapsed_kind: str | None = None
     #: what the rows must be, in one word, for documentation and error messages
     domain = "real"
@@ -323,6 +323,15 @@ class Family(BaseEstimator):
         """
         weights, offset = self.natural(theta)
         return (weights * stats.total).sum(axis=1) + offset * stats.n
+
+    def collapsed_arrays(self, posterior):
+        """What `skem._kernels.collapsed.Collapsed` makes a posterior of this family from.
+
+        Returns
+        -------
+        arrays : dict
+        """
+        return posterior.to_dict()["arrays"]
 
     def mode_from(self, posterior, theta):
         """`mode` of a family that has no closed form for it, sought from the parameters before (None where none are).

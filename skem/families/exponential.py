@@ -38,6 +38,7 @@ class Exponential(RateFamily):
     """
 
     feature_map = "x"
+    collapsed_kind = "exponential"
     domain = "numbers from 0 up"
     positive_only = True
     equivariance = "scale"

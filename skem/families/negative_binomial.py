@@ -118,6 +118,14 @@ class NegativeBinomial(RateFamily):
             return self._fitted and np.min(self.bounds) == 0.0
         return verb not in (KNOWN if self._fitted else FITTED) and super().has(verb)
 
+    @property
+    def collapsed_kind(self):  # type: ignore[override] # where there is a conjugate prior
+        """Kind of sequential sweep."""
+        return None if self._fitted else "negative_binomial"
+
+    def collapsed_arrays(self, posterior):
+        return super().collapsed_arrays(posterior) | {"size": self.size_}
+
     # -- data side -------------------------------------------------------------------------------
 
     def validate(self, X):

@@ -31,8 +31,7 @@ class Product(Blocks):
     it is called after it: ``size__means_`` are the means of a Gaussian block "size", as are ``size__means`` and
     ``size__covariances`` to `from_parameters`.
 
-    Offered are the verbs that every block has. Sweeps of single rows, by which `BayesianKMeans` refines its batches,
-    are not; its batch updates, splits and merges are. A `StudentT` block whose degrees of freedom may be infinite
+    Offered are the verbs that every block has. A `StudentT` block whose degrees of freedom may be infinite
     starts, among others, where the product with a `Gaussian` in its place ends, so that its likelihood is never lower.
 
     References
@@ -279,6 +278,15 @@ class Product(Blocks):
             else:
                 total += family.merged_log_normalizers(own_prior, own, first, second)
         return total
+
+    @property
+    def collapsed_kind(self):  # type: ignore[override] # where every block has one
+        """Kind of sequential sweep."""
+        return "product" if all(family.collapsed_kind for family in self.bound_.values()) else None
+
+    def collapsed_arrays(self, posterior):
+        arrays = self._each("collapsed_arrays", posterior)
+        return {name: (family.collapsed_kind, arrays[name]) for name, family in self.bound_.items()}
 
     def log_density(self, prior, theta):
         return self._sum("log_density", prior, theta)

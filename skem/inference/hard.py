@@ -126,7 +126,7 @@ class Rows:
         """
         if self._collapsed is None:
             try:
-                self._collapsed = collapsed(self.model, self._start)
+                self._collapsed = collapsed(self.model, self._start.posterior, self._start.n_k)
             except np.linalg.LinAlgError:
                 return None
         now, order, lead = self.labels.copy(), rows, np.empty(len(self.labels))
@@ -149,10 +149,10 @@ class Rows:
         return self._collapsed.sweep(self._X, self._weight, labels, order, opening=self._opening, **options)
 
 
-def collapsed(model, state):
-    """Posteriors of a state that rows can be taken from and given to."""
-    arrays = state.posterior.to_dict()["arrays"]
-    return Collapsed(model.family.collapsed_kind, arrays, state.n_k, model.weight_prior.alpha)
+def collapsed(model, posterior, n_k):
+    """Posteriors that rows can be taken from and given to."""
+    family = model.family
+    return Collapsed(family.collapsed_kind, family.collapsed_arrays(posterior), n_k, model.weight_prior.alpha)
 
 
 def settle(model, source, labels, max_sweeps, about=None):
@@ -178,7 +178,7 @@ def settle(model, source, labels, max_sweeps, about=None):
     if kind is not None:
         posterior = model.prior.merge(given.stats)
         try:
-            state = Collapsed(kind, posterior.to_dict()["arrays"], given.n_k, model.weight_prior.alpha)
+            state = collapsed(model, posterior, given.n_k)
         except np.linalg.LinAlgError:
             kind = None
     if kind is None:
@@ -218,7 +218,7 @@ def _sweep(model, source, rows, fit):
     """
     labels = fit.labels[rows.index]
     try:
-        state = collapsed(model, fit.state)
+        state = collapsed(model, fit.state.posterior, fit.state.n_k)
     except np.linalg.LinAlgError:
         # an outlier has drowned a scatter's digits, and with them the gains of single moves
         return 0, fit.labels

@@ -3,20 +3,39 @@
 import mpmath
 import numpy as np
 import pytest
-from scipy.special import gammaln, multigammaln
+from scipy.special import betaln, gammaln, multigammaln
 
 from skem._kernels.collapsed import Collapsed
 
-KINDS = ["full", "tied", "diag", "spherical", "EII", "poisson", "multinomial", "bernoulli", "categorical"]
-GAUSSIAN, DISCRETE = KINDS[:5], KINDS[5:]
+GAUSSIAN = ["full", "tied", "diag", "spherical", "EII", "EEI"]
+DISCRETE = ["poisson", "multinomial", "bernoulli", "categorical", "negative_binomial"]
+# blocks of columns: the last one has all but one each of those before
+PRODUCTS = {
+    "numbers and counts": ("diag", "poisson"),
+    "one scatter and counts": ("EEI", "exponential", "negative_binomial"),
+}
+KINDS = [*GAUSSIAN, *DISCRETE, "exponential", *PRODUCTS]
 LOG_2PI = np.log(2 * np.pi)
 
 
 # --- the definition -------------------------------------------------------------------------------
 
 
+def size_of(d):
+    """Inverse dispersions."""
+    return np.linspace(0.5, 3.0, d)
+
+
+def blocks_of(kind, d):
+    """Kind and columns of each block, those that are there."""
+    kinds = PRODUCTS[kind]
+    ends = [*range(1, min(len(kinds), d)), d]
+    starts = [0, *ends[:-1]]
+    return [(name, slice(*ends)) for name, *ends in zip(kinds, starts, ends, strict=False)]
+
+
 def make_prior(kind, d):
-    if kind == "poisson":
+    if kind in ("poisson", "negative_binomial", "exponential"):
         return {"n": np.linspace(0.5, 0.9, d), "total": np.linspace(0.4, 1.3, d)}
     if kind == "multinomial":
         return {"total": np.linspace(0.4, 1.3, d)}
@@ -30,7 +49,7 @@ def make_prior(kind, d):
         "kappa": 0.3,
         "mean": np.linspace(-0.2, 0.5, d),
         "nu": d + 2.5,
-        "scatter": {"diag": np.diag(scatter), "spherical": 0.8, "EII": 0.8}.get(kind, scatter),
+        "scatter": {"diag": np.diag(scatter), "EEI": np.diag(scatter), "spherical": 0.8, "EII": 0.8}.get(kind, scatter),
     }
 
 
@@ -38,8 +57,14 @@ def make_posterior(kind, prior, X, w, labels, K):
     """Prior merged with the weighted rows of each component, by plain sums."""
     resp = (labels[:, None] == np.arange(K)) * w[:, None]
     n_k = resp.sum(axis=0)
-    if kind == "poisson":
-        return {"n": prior["n"] + n_k[:, None], "total": prior["total"] + resp.T @ X}, n_k
+    if kind in PRODUCTS:
+        return {
+            name: (name, make_posterior(name, make_prior(name, X[:, own].shape[1]), X[:, own], w, labels, K)[0])
+            for name, own in blocks_of(kind, X.shape[1])
+        }, n_k
+    if kind in ("poisson", "negative_binomial", "exponential"):
+        posterior = {"n": prior["n"] + n_k[:, None], "total": prior["total"] + resp.T @ X}
+        return posterior | ({"size": size_of(X.shape[1])} if kind == "negative_binomial" else {}), n_k
     if kind == "multinomial":
         return {"total": prior["total"] + resp.T @ X}, n_k
     if kind == "categorical":
@@ -59,6 +84,8 @@ def make_posterior(kind, prior, X, w, labels, K):
         nu, scatter = np.array(prior["nu"] + n_k.sum()), prior["scatter"] + grown.sum(axis=0)
     elif kind == "diag":
         nu, scatter = prior["nu"] + n_k, prior["scatter"] + np.einsum("kii->ki", grown)
+    elif kind == "EEI":
+        nu, scatter = np.array(prior["nu"] + n_k.sum()), prior["scatter"] + np.einsum("kii->i", grown)
     elif kind == "EII":
         nu, scatter = np.array(prior["nu"] + d * n_k.sum()), np.array(prior["scatter"] + np.einsum("kii->", grown))
     else:
@@ -79,6 +106,11 @@ def log_dirichlets(kind, parameters):
 def log_joint(kind, X, w, labels, K, alpha):
     """log p(x, z) from the posterior's parameters, without the base measure of counts."""
     d = X.shape[1]
+    if kind in PRODUCTS:
+        blocks = blocks_of(kind, d)
+        own = sum(log_joint(name, X[:, at], w, labels, K, alpha) for name, at in blocks)
+        # the labels count once
+        return own - (len(blocks) - 1) * log_joint("poisson", X[:, :0], w, labels, K, alpha)
     prior = make_prior(kind, d)
     post, n_k = make_posterior(kind, prior, X, w, labels, K)
     log_pz = gammaln(alpha.sum()) - gammaln(n_k.sum() + alpha.sum())
@@ -87,6 +119,16 @@ def log_joint(kind, X, w, labels, K, alpha):
         g = (gammaln(post["total"]) - post["total"] * np.log(post["n"])).sum()
         g0 = (gammaln(prior["total"]) - prior["total"] * np.log(prior["n"])).sum()
         return g - K * g0 + log_pz
+    if kind == "exponential":
+        g = (gammaln(post["n"]) - post["n"] * np.log(post["total"])).sum()
+        return g - K * (gammaln(prior["n"]) - prior["n"] * np.log(prior["total"])).sum() + log_pz
+    if kind == "negative_binomial":
+        size = size_of(d)
+        return (
+            betaln(1 + size * post["n"], post["total"]).sum()
+            - K * betaln(1 + size * prior["n"], prior["total"]).sum()
+            + log_pz
+        )
     if kind in DISCRETE:
         return sum(log_dirichlets(kind, post)) - K * log_dirichlets(kind, prior)[0] + log_pz
     nu, nu0, n = post["nu"], prior["nu"], n_k.sum()
@@ -99,9 +141,9 @@ def log_joint(kind, X, w, labels, K, alpha):
         return value - n_scatters * (multigammaln(nu0 / 2, d) - nu0 / 2 * log_det0)
     b0, b = np.asarray(prior["scatter"]) / 2, post["scatter"] / 2
     value += -0.5 * n * d * LOG_2PI
-    if kind == "diag":
-        value += (d * gammaln(nu / 2) - nu / 2 * np.log(b).sum(axis=1)).sum()
-        return value - K * (d * gammaln(nu0 / 2) - nu0 / 2 * np.log(b0).sum())
+    if kind in ("diag", "EEI"):
+        value += (d * gammaln(nu / 2) - nu / 2 * np.log(b).sum(axis=-1)).sum()
+        return value - np.size(nu) * (d * gammaln(nu0 / 2) - nu0 / 2 * np.log(b0).sum())
     value += (gammaln(nu / 2) - nu / 2 * np.log(b)).sum()
     return value - np.size(nu) * (gammaln(nu0 / 2) - nu0 / 2 * np.log(b0))
 
@@ -111,12 +153,17 @@ def log_joint(kind, X, w, labels, K, alpha):
 
 def make_rows(kind, n, d, K, seed):
     rng = np.random.default_rng(seed)
+    if kind in PRODUCTS:
+        parts = [make_rows(name, n, at.stop - at.start, K, seed)[0] for name, at in blocks_of(kind, d)]
+        return np.ascontiguousarray(np.hstack(parts)), *make_rows("diag", n, d, K, seed)[1:]
     centres = rng.normal(scale=2.0, size=(K, d))
     X = centres[rng.integers(K, size=n)] + rng.normal(scale=0.7, size=(n, d))
     if kind == "bernoulli":
         X = (centres.mean(axis=0) < X).astype(float)
     elif kind == "categorical":
         X = (centres[0] < X).astype(float) + (centres[1] < X) + 3 * np.arange(d)
+    elif kind == "exponential":
+        X = np.exp(X)
     elif kind in DISCRETE:
         # Some counts are beyond the reach of the short products of the kernel.
         X = rng.poisson(np.exp(1.0 + 0.6 * X)).astype(float)
@@ -129,7 +176,7 @@ def make_rows(kind, n, d, K, seed):
 def make_state(kind, X, w, labels, alpha):
     K = len(alpha)
     posterior, n_k = make_posterior(kind, make_prior(kind, X.shape[1]), X, w, labels, K)
-    return Collapsed(kind, posterior, n_k, alpha)
+    return Collapsed("product" if kind in PRODUCTS else kind, posterior, n_k, alpha)
 
 
 def assert_same_state(state, other, rtol):
@@ -171,8 +218,8 @@ def test_log_predictive_is_the_difference_of_log_marginals(kind, d, K, weight):
     # What the kernel leaves out: the base measure and the Dirichlet's normaliser.
     n, a = w[rest].sum(), alpha.sum()
     expected += gammaln(n + weight + a) - gammaln(n + a)
-    if kind in GAUSSIAN:
-        expected += 0.5 * weight * d * LOG_2PI
+    n_gaussian = d if kind in GAUSSIAN else 1 if kind in PRODUCTS else 0
+    expected += 0.5 * weight * (d if kind in PRODUCTS and len(blocks_of(kind, d)) == 1 else n_gaussian) * LOG_2PI
     np.testing.assert_allclose(state.log_predictive(row, weight), expected, rtol=1e-10, atol=1e-10)
 
 
@@ -271,7 +318,7 @@ def test_a_far_row_has_a_finite_score(kind):
     X[0] = 1e60
     scores = make_state(kind, X[1:], w[1:], labels[1:], alpha).log_predictive(X[0], w[0])
     assert np.isfinite(scores).all()
-    if kind in ("diag", "spherical", "EII"):
+    if kind in ("diag", "spherical", "EII", "EEI"):
         values = []
         for labels[0] in range(3):
             values.append(log_joint(kind, X, w, labels, 3, alpha))

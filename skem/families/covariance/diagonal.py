@@ -90,7 +90,7 @@ class TiedDiag(Shared, Diag):
     code = name = "EEI"
     merging = "tied"
     apart = Diag()
-    collapsed_kind = None
+    collapsed_kind = "EEI"
 
     def shape(self, n_components, d):
         return (d,)

@@ -1,0 +1,6 @@
+from skem._kernels.moves import Moves
+
+KINDS: dict[str, type[Moves]]
+
+class ExponentialMoves(Moves): ...
+class NegativeBinomialMoves(Moves): ...
