@@ -1,17 +1,17 @@
 """The contract of a component family."""
 
 import copy
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from skem._kernels.parts import Linear
 from skem.families.merging import merge_groups
+from skem.families.traits import Traits
 from skem.suffstats import Parameters, SuffStats
 
 
-class Family(BaseEstimator):
+class Family(Traits):
     """A parametric family p(x | theta) for the components of a mixture.
 
     The defaults serve an exponential family, log p(x | theta) = <w, T(x)> + c + log h(x), whose feature map T the
@@ -72,102 +72,7 @@ class Family(BaseEstimator):
     feature_map = "x"
     #: kind of sequential sweep in `skem._kernels.collapsed`, or None; see `collapsed_arrays`
     collapsed_kind: str | None = None
-    #: what the rows must be, in one word, for documentation and error messages
-    domain = "real"
-    #: whether rows hold no negative numbers, as scikit-learn's tag of that name
-    positive_only = False
-    #: whether rows may be CSR, a zero being a zero: features "x", fixed units, and verbs that take such rows
-    sparse = False
-
-    def structures(self, n_features):
-        """Families of this class that a model of such data may be chosen from, hyperparameters as they are.
-
-        Parameters
-        ----------
-        n_features : int
-
-        Returns
-        -------
-        families : list of Family
-        """
-        return [self]
-
-    def members(self):
-        """Families that this one is made of, itself as a rule.
-
-        Returns
-        -------
-        families : list of Family
-        """
-        return [self]
-
-    def priors(self):
-        """Bound families that differ in their prior alone, of which a model may choose by its evidence.
-
-        Returns
-        -------
-        families : list of Family
-            This one among them, and no other as a rule.
-        """
-        return [self]
-
-    #: whether single rows may lie very far out of their components, so that starts must not be led by them
-    heavy_tails = False
-    #: whether `mle` of given responsibilities is their best theta; where it is but a step there, a hard run goes on
-    #: when labels stay, and runs are extrapolated
-    closed_form = True
-    #: names of public parameters that may be infinite
-    unbounded: tuple[str, ...] = ()
-    #: share of all rows' statistics that each component of a soft run has at its start, see `share_out`
-    start_share = 0.0
-    #: whether a pass scores the rows by one compiled part
-    one_part = True
-    #: whether X may be columns of anything, which `encode` makes numbers of; else it is numbers before
-    encodes = False
-
     # -- data side -------------------------------------------------------------------------------
-
-    def learn(self, X):
-        """Return the family with what it must know of the raw rows before it can read them; itself, as a rule.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n, d)
-
-        Returns
-        -------
-        family : Family
-        """
-        return self
-
-    def encode(self, X):
-        """Return the rows as all other verbs see them; as they are, as a rule.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n, d)
-
-        Returns
-        -------
-        X : float64 ndarray of shape (n, d)
-        """
-        return X
-
-    def decode(self, X):
-        """Return encoded rows as the user has them, the inverse of `encode` in a family of numbers.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n, d)
-
-        Returns
-        -------
-        X : ndarray of shape (n, d)
-        """
-        return X
-
-    def validate(self, X):
-        """Raise ValueError, naming row and column, where X lies outside the family's domain."""
 
     def bind(self, summary):
         """Return a clone bound to the data's coordinates and spread.
@@ -448,13 +353,6 @@ class Family(BaseEstimator):
         family : Family
         """
         return self.of_columns(columns).bind(self.summary_.take(columns))
-
-    #: why the family lacks a verb, where it may be missed: a clause for the error message
-    reasons: ClassVar[dict[str, str]] = {}
-
-    def has(self, verb):
-        """Whether the family offers a verb."""
-        return callable(getattr(self, verb, None))
 
 
 __all__ = ["Family", "Parameters", "SuffStats"]
