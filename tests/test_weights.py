@@ -119,7 +119,7 @@ def check(estimator, seed, family):
     assert_same(first, second, slice(None), index)
 
 
-@pytest.mark.parametrize(("cls", "family", "init"), latin_square())
+@pytest.mark.parametrize(("cls", "family", "init"), list(latin_square()))
 def test_integer_weights_equal_repetition(cls, family, init):
     known = inspect.signature(cls).parameters
     few = {name: value for name, value in FEW.items() if name in known}
