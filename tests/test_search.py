@@ -314,6 +314,24 @@ def test_moves_at_the_end_lead_higher(number, kind, without, monkeypatch):
         assert now.objective == pytest.approx(objective(evidence, source, now.labels), rel=1e-13)
 
 
+def test_a_climb_that_meets_the_best_does_not_rest_again():
+    evidence, source = problem(FAMILIES[0], rows(FAMILIES[0], n=400, k=4))
+    search = Search(evidence, source, np.random.default_rng(0))
+    labels, n_clusters = search.run(np.zeros(len(source), dtype=np.int32), 1).labels, search.best.n_clusters
+    turned = (labels + 1) % n_clusters
+
+    def rests(moved):
+        # so many rows of each cluster in the next one
+        given = turned.copy()
+        for k in range(n_clusters):
+            given[np.flatnonzero(turned == k)[:moved]] = (k + 1) % n_clusters
+        search.now = evidence.partition(source, given, n_clusters)
+        return search._rest()
+
+    assert not rests(1)
+    assert rests(20)
+
+
 @pytest.mark.parametrize("family", [FAMILIES[0], FAMILIES[-2]], ids=repr)
 def test_draws_and_shifts_gain_or_are_nothing(family):
     """What is found is better by the exact objective, and what is not leaves no trace."""

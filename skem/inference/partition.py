@@ -34,6 +34,24 @@ class Partition(NamedTuple):
         """Number of clusters."""
         return len(self.n_k)
 
+    def resembles(self, other, weight, share):
+        """Whether this is not the other, but each cluster and one of the other's, of as many, share more than `share`.
+
+        Parameters
+        ----------
+        other : Partition
+        weight : ndarray of shape (n,) or None
+        share : float
+            Of the heavier of the two.
+        """
+        if self is other or self.n_clusters != other.n_clusters:
+            return False
+        shape = (self.n_clusters, other.n_clusters)
+        both = np.bincount(np.ravel_multi_index((self.labels, other.labels), shape), weight, np.prod(shape))
+        both = both.reshape(shape)
+        partner = both.argmax(axis=1)
+        return bool((both.max(axis=1) > share * np.maximum(self.n_k, other.n_k[partner])).all())
+
 
 class Evidence:
     """log p(x, partition): the joint evidence of rows and partition, parameters and weights integrated out.

@@ -29,7 +29,7 @@ BORDERS = (1.0, 3.0, -1.0, -3.0)
 N_LOSING, N_PAIRS, MAX_SWEEPS = 2, 2, 20
 # Nats below which two clusters divided anew are the same two.
 UNCHANGED = 1e-6
-# A cluster that shares more than this with one whose split has failed is not tried again.
+# Share of rows beyond which a cluster counts as one whose split has failed, or as one of the best.
 SAME = 0.95
 
 
@@ -82,8 +82,7 @@ class Search:
         self._shaken: Any = None
         # a best partition whose prior its clusters like best
         self._content: Any = None
-        # the family under whose prior clusters were split or merged last
-        self._divided_by: Any = None
+        self._divided_by: Any = None  # family under whose prior clusters were split or merged last
         # which failed attempt at a split a row took part in last, and the attempts
         self._tried = np.full(len(source), -1, dtype=np.int32)
         self._failed: list[Move] = []
@@ -393,7 +392,8 @@ class Search:
 
     def _rest(self):
         """Let rows move, at last one by one, until none does."""
-        if self._rested is self.now:
+        # a climb that has come to the best clusters by another way would end there
+        if self._rested is self.now or self.now.resembles(self.best, self.source.weight, SAME):
             return False
         moved = self._accept("rows", self._moved(self.now, self.max_iter, sweeps=True))
         self._rested = self.now
