@@ -97,3 +97,16 @@ def test_cells_are_kept(tmp_path, capsys):
     assert capsys.readouterr().out.count("poisson/0") == 1
     recovery.main([*options, "--cells", "VariationalMixture(K + 5)"])
     assert "poisson/0" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("family", ["categorical", "poisson"])
+def test_leaps_save_passes_and_end_no_lower(family):
+    from benchmarks.studies.leaps import METHODS, compare, problems
+
+    problem = next(rest for name, *rest in problems(0) if name == family)
+    passes, others = compare(*problem, tol=1e-10)
+    assert passes > 100
+    assert others.keys() == METHODS.keys()
+    for method_passes, gain in others.values():
+        assert passes > 2 * method_passes
+        assert gain > -1e-6 * len(problem[1]) / 1000

@@ -20,8 +20,8 @@ cdef double _LOG_ZERO = LOG_ZERO
 
 # An objective gains by rounding alone below this, relative to its size.
 cdef double ROUNDING = 4e-15
-# Gains of this share of the tolerance say nothing where an extrapolation went before.
-cdef double FAINT = 1e-3
+# Gains of so many roundings have no ratio where an extrapolation has brought the run close to its end.
+cdef double FAINT = 8.0
 # A run whose passes gain more than this, per unit of weight, is not slow whatever its ratio of gains.
 cdef double STEEP = 1e-3
 
@@ -72,9 +72,11 @@ cdef class Convergence:
 
     cdef double left(self) noexcept nogil:
         """Gain that is left."""
-        cdef double ratio
-        if self.eased and max(self.gain, self.gain_before, self.gain_first) <= FAINT * self.tol:
-            return 0.0
+        cdef double ratio, faint
+        if self.eased:
+            faint = FAINT * ROUNDING * max(1.0, fabs(self.value))
+            if max(self.gain, self.gain_before, self.gain_first) <= faint:
+                return 0.0
         ratio = self.ratio()
         return self.gain * ratio / (1.0 - ratio) if ratio < 1.0 else INFINITY
 
@@ -93,11 +95,15 @@ cdef class Convergence:
         """
         return bool(self.crawls(patience))
 
+    def contraction(self):
+        """Return the larger of the last two ratios of gains, 0 where there are none yet."""
+        return self.ratio() if self.n_gains >= 3 else 0.0
+
     def restart(self):
         """Forget the objectives so far: the next one has not come by a step from the last.
 
-        From now on gains that are faint beside the tolerance count as none, whatever their ratios: what an
-        extrapolation has brought close to the end gains by rounding, which has no ratio.
+        From now on gains of rounding size count as none, whatever their ratios: what an extrapolation has brought
+        close to the end gains by rounding, which has no ratio.
         """
         self.started = self.near = False
         self.eased = True

@@ -1,8 +1,8 @@
-"""Extrapolated iterations: SQUAREM and Anderson's method, held by the exact objective.
+"""Extrapolated iterations: SQUAREM and Anderson's method, held by the exact objective and to the path of plain steps.
 
 A pass and an update map statistics to statistics. Where their steps grow small and slow, the last few tell where they
 lead, and a leap goes there. What it costs is a pass that would have been made anyway: its score says whether the
-objective has risen, and if not the plain step is taken that was left.
+objective has risen, and its step whether the run is on its course; if not the plain step is taken that was left.
 """
 
 import math
@@ -21,10 +21,18 @@ PYTHON = 3e5
 ENOUGH = 0.01
 # Idle leaps in a row after which plain steps show whether the run has converged, where the tolerance is zero.
 RESTING = 4
+# Gains of so many roundings have no ratio.
+ROUNDINGS = 8.0
 # A component of a smaller share of the mean mass stays where the plain steps put it.
 SMALL = 1e-6
 # Digits of a leap's coefficients.
 BITS = 12
+# Plain steps that a first leap stands for, a factor by which the number changes, and its limit.
+FIRST, WIDEN, FARTHEST = 4, 4, 2**40
+# A leap to where steps are so many times as long has left the course of plain steps.
+ASTRAY = 2.0
+# Where they are no longer than this, the next leap may go farther.
+STEADY = 1.1
 # Directions of smaller relative length among the differences of steps say nothing, and would magnify rounding.
 DEPENDENT = 1e-2
 
@@ -43,6 +51,18 @@ def _coarse(x):
     largest = np.abs(x).max()
     grid = np.exp2(np.ceil(np.log2(largest)) - BITS) if 0.0 < largest < np.inf else 1.0
     return np.round(x / grid) * grid
+
+
+def _power_of_two(columns):
+    """The powers of two next to the lengths of columns, 1 for a column of zeros."""
+    lengths = np.linalg.norm(columns, axis=0)
+    return np.exp2(np.round(np.log2(np.where(lengths > 0, lengths, 1.0))))
+
+
+def _directions(columns):
+    """Combinations of columns, as columns, whose sums are orthogonal and not next to nothing."""
+    _, sizes, turned = np.linalg.svd(columns, full_matrices=False)
+    return turned[sizes > DEPENDENT * sizes[0]].T
 
 
 class Chart:
@@ -134,26 +154,31 @@ class Squarem:
         self.wait = True
         return image + 2.0 * (length - 1.0) * first + (length * length - 1.0) * change
 
+    def accepted(self, growth):
+        """Take note of a leap, and of how much longer steps are where it has led."""
+
     def refused(self):
-        """Take note that a leap came out lower."""
+        """Take note that a leap went astray."""
         self.longest = max(1.0, self.longest / 4.0)
         self.wait = False
 
 
 class Anderson:
-    """Anderson's method with five differences (Walker & Ni 2011), every leap followed by a plain step.
+    """Anderson's method with five differences (Walker & Ni 2011), held to so many plain steps at once.
 
-    It looks for the point at which steps vanish. Where they grow, on the way out of a saddle, that point lies behind:
-    there the leap goes ahead along the step, as far as SQUAREM would.
+    Differences of the last points and of their steps tell, where they are, the linear map that steps follow. A leap
+    goes to where `horizon` plain steps would lead by it: infinitely many of them are Anderson's own leap, to the point
+    at which steps vanish. The horizon opens as leaps end where steps have grown no longer, and narrows where they go
+    astray. So a run follows the path of plain steps, out of a saddle as well, where steps grow and the point at which
+    they would vanish lies behind. A plain step follows every leap.
     """
 
     n_differences = 5
 
     def __init__(self):
         self.points: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=self.n_differences + 1)
-        self.longest = 1.0
+        self.horizon = FIRST
         self.rested = 0
-        self.ahead = False
 
     def goal(self, x, image, weight):
         """Where to leap from `image`, the plain step from `x`; None for nowhere."""
@@ -166,26 +191,40 @@ class Anderson:
         xs, steps = (np.array(column) for column in zip(*self.points, strict=True))
         # a coordinate that was held for one of the points does not leap
         moves, changes = (_filled(np.diff(column, axis=0)).T for column in (xs, steps))
-        pull, weighted = weight * _filled(step), weight[:, None] * changes
-        lengths = np.linalg.norm(weighted, axis=0)
-        lengths = np.exp2(np.round(np.log2(np.where(lengths > 0, lengths, 1.0))))
-        share = _coarse(np.linalg.lstsq(weighted / lengths, pull, rcond=DEPENDENT)[0])
-        leap = -(moves + changes) @ (share / lengths)
-        self.ahead = (weight * leap) @ pull <= 0
-        if self.ahead:
-            length = _coarse(np.linalg.norm(weight * moves[:, -1]) / lengths[-1])
-            leap = min(length, self.longest) * _filled(step)
-            if length >= self.longest:
-                self.longest *= 4.0
-        return image + leap
+        share = self._shares(weight[:, None] * moves, weight[:, None] * changes, weight * _filled(step))
+        if share is None:
+            self.horizon = max(1, self.horizon // WIDEN)
+            return None
+        return image + (moves + changes) @ share
+
+    def _shares(self, moves, changes, step):
+        """Coefficients of differences that add up to all plain steps within the horizon; None where they overflow."""
+        # powers of two, that a change of units changes no bit
+        lengths, scales = _power_of_two(moves), _power_of_two(changes)
+        basis = _directions(changes / scales) / (scales / lengths)[:, None]
+        moves, changes = moves / lengths @ basis, changes / lengths @ basis
+        try:
+            # as the changes see it, so that shares of infinitely many steps leave the least of the step
+            across = np.linalg.solve(changes.T @ moves, changes.T @ np.column_stack([changes, step]))
+        except np.linalg.LinAlgError:
+            return None
+        one = np.eye(len(across))
+        total, power, n_steps = one, one + across[:, :-1], 1
+        with np.errstate(all="ignore"):
+            while n_steps < self.horizon and np.isfinite(power).all():
+                total, power, n_steps = total + power @ total, power @ power, 2 * n_steps
+            share = basis @ (total @ across[:, -1])
+        return _coarse(share) / lengths if np.isfinite(share).all() else None
+
+    def accepted(self, growth):
+        """Take note of a leap, and of how much longer steps are where it has led."""
+        if growth <= STEADY:
+            self.horizon = min(self.horizon * WIDEN, FARTHEST)
 
     def refused(self):
-        """Take note that a leap came out lower."""
-        while len(self.points) > 1:
-            self.points.popleft()
+        """Take note that a leap went astray."""
+        self.horizon = max(1, self.horizon // WIDEN)
         self.rested = 0
-        if self.ahead:
-            self.longest = max(1.0, self.longest / 4.0)
 
 
 METHODS: dict[str, Any] = {"squarem": Squarem, "anderson": Anderson}
@@ -222,28 +261,58 @@ class Leaps:
         self.patience = PATIENCE if work is None else PATIENCE * (1.0 + PYTHON / work)
         self.active = self.leapt = False
         self.n_idle = 0
+        self.slowest = 0.0
         self.kept: Any = None
         self.instead: Any = None
         self.last: Any = (None, None)
-        self.value, self.gain = -np.inf, np.inf
+        self.value, self.gain, self.length = -np.inf, np.inf, 0.0
 
-    def refuses(self, value):
-        """Judge the objective of a pass: whether it was made at a leap, and is lower than that before.
+    def refuses(self, value, state, following):
+        """Judge a pass: whether it was made at a leap that went astray.
 
-        The run then goes back to the state `kept`, and on to the state `instead`, its plain step.
+        That is where the objective is lower than before, or steps are much longer: the run has left the path of plain
+        steps then, and may end at another optimum. It goes back to the state `kept`, and on to the state `instead`,
+        its plain step.
+
+        Parameters
+        ----------
+        value : float
+            Objective at `state`.
+        state : State
+        following : State or None
+            The plain step from there; None where no leap was made.
         """
         before, leapt, self.leapt = self.value, self.leapt, False
-        if leapt and not value >= before - self._rounding():
+        growth = self._growth(state, following) if leapt else 0.0
+        if leapt and not (value >= before - self._rounding() and growth <= ASTRAY):
             self.method.refused()
             self.n_idle = RESTING if self.gain <= self._enough() else 0
             return True
         self.gain, self.value = value - before, value
         if leapt:
+            self.method.accepted(growth)
             self.convergence.restart()
             # to rounding level parameters have a way to go that the objective no longer shows
             idle = RESTING if self.tol > 0 else 1
             self.n_idle = self.n_idle + idle if self.gain <= self._enough() else 0
         return False
+
+    def settled(self):
+        """Whether a run that seems to have converged has, were the gains left those of its slowest steps so far.
+
+        Those that a leap has stirred up shrink faster, and would hide them.
+        """
+        left = self.gain * self.slowest / (1.0 - self.slowest)
+        settled = left <= self.tol * self.total_weight or self.gain <= ROUNDINGS * self._rounding()
+        if not settled:
+            self.n_idle = 0
+        return settled
+
+    def _growth(self, state, following):
+        """Length of the step from a leap, in steps that were taken before it."""
+        image, weight = self.chart.read(following)
+        length = np.linalg.norm(weight * _filled(image - self.chart.read(state)[0]))
+        return float(length) / max(self.length, 1e-300)
 
     def _rounding(self):
         """How far apart two objectives may be that are alike."""
@@ -265,7 +334,10 @@ class Leaps:
         self.last = state, image
         if self.convergence.slow(PATIENCE):
             self.n_idle = 0
+            ratio = self.convergence.contraction()
+            self.slowest = max(self.slowest, ratio if ratio < 1.0 else 0.0)
         goal = self.method.goal(x, image, weight)
+        self.length = float(np.linalg.norm(weight * _filled(image - x)))
         if goal is None or self.n_idle >= RESTING:
             return state
         stats, n_k = self.chart.write(goal, state)

@@ -310,7 +310,7 @@ class Algorithm:
         steps = steps if monitor is None else None
         objectives, converged, labelled = [], False, False
         while True:
-            refused = False
+            refused, following = False, None
             if steps is not None and not (leaps and leaps.active):
                 # as many iterations as need no Python; the last of them has made the state anew
                 values, converged, stop, before, result = source.ascend(
@@ -327,13 +327,15 @@ class Algorithm:
                 rows = {"labels_in": labels, "labels": labels} if self.assign == "hard" else {}
                 result = source.run(state.log_weights, state.theta, assign=self.assign, **rows)
                 value = self.objective(model, state, result)
-                refused = leaps is not None and leaps.refuses(value)
+                # a leap is judged by the step that follows from it, too
+                following = self._update(model, result, state) if leaps is not None and leaps.leapt else None
+                refused = leaps is not None and leaps.refuses(value, state, following)
                 if refused:
                     state, value = leaps.kept, objectives[-1]
                 objectives.append(value)
                 # hard labels that stay have reached their fixed point; an objective alone may rest earlier
                 # (a row without an old label counts as moved)
-                converged = not refused and convergence.update(objectives[-1])
+                converged = not refused and convergence.update(objectives[-1]) and (leaps is None or leaps.settled())
                 if self.assign == "hard":
                     converged = result.moved == 0 and (converged or model.family.closed_form)
                 labelled = self.assign == "hard"
@@ -345,7 +347,7 @@ class Algorithm:
                 state = leaps.instead
                 continue
             # a state may be large, and only a leap needs the one before
-            before, state = state if leaps else None, self._update(model, result, state)
+            before, state = state if leaps else None, following or self._update(model, result, state)
             if leaps is not None and n_iter < self.max_iter:
                 # the last pass is left to a plain step, so that a run ends with statistics of its rows
                 state = leaps.take(before, state, objectives[-1])

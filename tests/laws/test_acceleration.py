@@ -140,6 +140,37 @@ def test_leaps_astray_are_refused(method, sign, monkeypatch):
 
 
 @methods
+def test_leaps_to_where_steps_are_longer_are_refused(method, monkeypatch):
+    """However high the objective there: the run has left the path of plain steps."""
+    X, codes = overlapping(300, 2, 3, "full", 4)
+    given = problem(Gaussian(), X, 3, codes=codes)
+    plain = run(EMByVerbs, given, None)
+    monkeypatch.setattr(accelerate, "ASTRAY", 0.0)
+    fit = run(EMByVerbs, given, method)
+    repeated = np.diff(fit.objectives) == 0.0
+    assert repeated.sum() > 5
+    # what is left are the plain steps, in their order
+    steps = [fit.objectives[0], *np.array(fit.objectives)[1:][~repeated]]
+    np.testing.assert_array_equal(steps[: plain.n_iter - 5], plain.objectives[: plain.n_iter - 5])
+
+
+@pytest.mark.parametrize("n_steps", [1, 4, 16])
+@pytest.mark.parametrize("rates", [(0.9, 0.5, 0.1), (1.1, 0.9, 0.3)], ids=["settling", "leaving"])
+def test_leaps_of_a_linear_map_are_its_plain_steps(rates, n_steps):
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    power = turn * rates @ turn.T
+    method, x, weight = accelerate.Anderson(), np.ones(3), np.array([1.0, 2.0, 3.0])
+    method.horizon = n_steps
+    for _ in range(4):
+        method.rested = 0
+        assert method.goal(x, power @ x, weight) is None
+        x = power @ x
+    method.rested = 1
+    there = np.linalg.matrix_power(power, n_steps + 1) @ x
+    np.testing.assert_allclose(method.goal(x, power @ x, weight), there, atol=2e-3 * np.abs(there - x).max())
+
+
+@methods
 def test_separated_rows_never_see_a_leap(method):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 2)) + 20.0 * rng.integers(3, size=(300, 1))
