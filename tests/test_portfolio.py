@@ -153,7 +153,7 @@ def test_runs_over_joined_rows_are_those_over_all(cls, monkeypatch):
     X = rng.poisson([[2.0], [9.0]] * 100).astype(float)
     weight, init = rng.integers(0, 3, 200), rng.integers(0, 2, 200)
     joined = cls(2, family=Poisson(), init=init).fit(X, sample_weight=weight)
-    monkeypatch.setattr("skem.estimators.base.JOINED", np.inf)
+    monkeypatch.setattr("skem.estimators.runs.JOINED", np.inf)
     plain = cls(2, family=Poisson(), init=init).fit(X, sample_weight=weight)
     assert joined.n_iter_ == plain.n_iter_
     np.testing.assert_allclose(joined.lower_bounds_, plain.lower_bounds_, rtol=1e-12)

@@ -1,0 +1,120 @@
+"""Runs of a mixture's algorithm from all its starts."""
+
+from typing import Any
+
+import numpy as np
+
+from skem.engine import DistinctSource, Source
+from skem.inference.base import Model
+from skem.portfolio import MOST_COMPONENTS, Portfolio
+from skem.starts import start, theta_from_parameters
+from skem.weights import LOG_ZERO
+
+# From so many rows for each distinct one, soft runs work on distinct rows with their weights.
+JOINED = 4
+# Finding them takes some 64 bytes a row for a moment, more than all else that a fit needs where rows are many.
+MOST_JOINED = 1 << 17
+
+
+class RunsMixin:
+    """Finds a mixture's best run."""
+
+    # what the mixture itself brings
+    init: Any
+    family_: Any
+    n_components: int
+    n_components_: int
+    _source: Any
+    _theta: Any
+    _log_weights: Any
+
+    @property
+    def _n_start(self):
+        """Components that a fit begins with."""
+        return self.n_components
+
+    def _infer(self, model, source, algorithm, rngs, warm, monitor):
+        """Run the algorithm from every start; the best `Fit`, whose state may have another number of components."""
+        portfolio = Portfolio(algorithm, model, lambda own, given: self._order_start(algorithm, own, given))
+        rows = self._joined(source, algorithm)
+        best = self._best(portfolio, source, rows, rngs, warm, monitor)
+        if rows is not source:
+            labels = np.empty(len(source), dtype=np.int32)
+            source.finish(best.state.log_weights, best.state.theta, labels)
+            best = best._replace(labels=labels)
+        return best
+
+    def _joined(self, source, algorithm):
+        """Rows that runs work on: equal ones joined, where that spares most of the work and no row is of its own."""
+        few = JOINED * source.family.summary_.n_distinct <= len(source) <= MOST_JOINED
+        if algorithm.assign != "soft" or type(source) is not Source or not few:
+            return source
+        return DistinctSource.of(source)[0]
+
+    def _best(self, portfolio, source, rows, rngs, warm, monitor):
+        """The best run over `rows` from all starts."""
+        algorithm, model = portfolio.algorithm, portfolio.model
+        for rng in rngs:
+            for name, n_starts, given in self._starts(portfolio, source, rng, warm):
+                # a start may be large: the run alone is to hold on to it
+                report, begun = monitor.begin(portfolio.n_runs), [portfolio.begin(model, given)]
+                del given
+                fit = algorithm.run(model, rows, begun.pop(), report)
+                portfolio.add(name, fit, n_starts)
+                # labels of joined rows are no row's
+                if monitor.end(fit if rows is source else fit._replace(labels=None)):
+                    return portfolio.best()
+            for name, n_starts, given in self._nested_starts(portfolio, source, rng, warm):
+                portfolio.add(name, algorithm.run(model, rows, portfolio.begin(model, given)), n_starts)
+        best = portfolio.best()
+        return best if len(rngs) == 1 else portfolio.polish(rows, best)
+
+    def _nested_starts(self, portfolio, source, rng, warm):
+        """Starts where the fit of a family ends that is a limit of this one, so that it is never better."""
+        algorithm, model = portfolio.algorithm, portfolio.model
+        family = model.family
+        if warm or not family.has("nested") or isinstance(self.init, dict):
+            return
+        inner = family.nested()
+        own_source = self._source(source.X, source.weight, inner)
+        own = Model.build(inner, model.weights, model.n_components, own_source)
+        runs = Portfolio(algorithm, own, portfolio.begin)
+        for name, n_starts, given in self._starts(runs, own_source, rng, warm):
+            runs.add(name, algorithm.run(own, own_source, runs.begin(own, given)), n_starts)
+        state = runs.best().state
+        theta = family.embed(state.theta)
+        given = source.run(state.log_weights, theta, assign=algorithm.assign)
+        yield "nested", None, given
+        for wider in family.widen(theta, given.stats):
+            yield "nested", None, source.run(state.log_weights, wider, assign=algorithm.assign)
+
+    def _races(self, rngs):
+        """Whether the runs of this fit come out of races."""
+        named = rngs[0] is not None and isinstance(self.init, str)
+        return named and self.init == "portfolio" and self._n_start <= MOST_COMPONENTS
+
+    def _starts(self, portfolio, source, rng, warm):
+        """Name, number of raced starts behind it and statistics of each start that a run is to go on from."""
+        algorithm = portfolio.algorithm
+        if warm:
+            yield "warm start", None, source.run(*self._warm_start(source.family), assign=algorithm.assign)
+        elif not self._races([rng]):
+            # a cell that explores by itself begins at the plainest start of a portfolio
+            init = "k-means" if isinstance(self.init, str) and self.init == "portfolio" else self.init
+            name = "given" if rng is None else init
+            yield name, None, start(source, portfolio.model.n_components, init, rng, algorithm.assign)
+        else:
+            yield from portfolio.race(source, rng)
+
+    def _warm_start(self, family):
+        """Log weights and theta of the mixture fitted before, read in the new data's coordinates."""
+        attributes = self.family_.attributes(self._theta)
+        parameters = {name.rstrip("_"): value for name, value in attributes.items()}
+        _, theta = theta_from_parameters(family, self.n_components_, parameters)
+        # components that were left out keep their place, without weight
+        place = np.arange(self._n_start)
+        index = place % self.n_components_
+        return np.where(place < self.n_components_, self._log_weights[index], LOG_ZERO), theta.take(index)
+
+    def _order_start(self, algorithm, model, given):
+        return algorithm.start(model, given)
