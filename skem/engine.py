@@ -352,13 +352,15 @@ class Source:
         else:
             with np.errstate(divide="ignore"):
                 given = {"log_prior": np.maximum(np.log(np.ascontiguousarray(resp, dtype=np.float64)), -1e300)}
-        n_passes = self.family.n_start_passes
-        if n_passes > 1 and about is not None:
-            n_passes -= 1
-        for _ in range(n_passes):
+        n_left = self.family.n_start_passes
+        # what is known stands for the first pass, unless the rows turn out to be far from it
+        known = about if n_left > 1 else None
+        n_left -= known is not None
+        while n_left:
             collector = self.family.start_collector(n_components, about)
             result = self.run(np.zeros(n_components), collector=collector, **given)
-            about = result.stats
+            n_left -= known is None or self.family.is_near(known, result.stats)
+            about, known = result.stats, None
         return result
 
 

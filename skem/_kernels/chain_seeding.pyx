@@ -126,5 +126,5 @@ def chain_seeds(
 def _draw(mass, uniforms):
     """Rows in proportion to their mass, by the cumulative sum."""
     reached = np.cumsum(mass)
-    last = np.flatnonzero(mass > 0)[-1]
-    return np.minimum(np.searchsorted(reached, uniforms * reached[-1], side="right"), last)
+    last = np.flatnonzero(mass > 0).max()
+    return np.minimum(np.searchsorted(reached, uniforms * reached.max(), side="right"), last)

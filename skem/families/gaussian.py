@@ -27,6 +27,8 @@ LINEAR_REACH = 1e-11 / np.finfo(np.float64).eps
 LINEAR_COLUMNS = 32
 # From this many columns gathering a component's rows costs less than the products of pairs that it saves.
 GATHER_COLUMNS = 4
+# Standard deviations that sums may be taken away from a mean, for the scatter about it to keep its digits.
+NEAR = 5.0
 # An update of more operations than this would keep a signal waiting; the Python around it no longer counts.
 STEP_FLOPS = 1e8
 # Spread of the pseudo-row that each of the groups to be merged has besides its own rows, in variances of the data.
@@ -236,6 +238,12 @@ class Gaussian(NormalInverseWishart):
         # a second pass about the means of the first loses no digits to a far origin
         mean = np.zeros((n_components, self.summary_.n_features)) if before is None else before.mean
         return Centred(self._structure.collect, mean)
+
+    def is_near(self, before, after):
+        structure, variance = self._structure, self.summary_.variance
+        covariance = structure.ratio(after.scatter, np.maximum(after.nu, 1.0))
+        spread = structure.variances(covariance, len(variance)) + structure.floor * variance
+        return bool(((after.mean - before.mean) ** 2 <= NEAR**2 * spread).all())
 
     def statistics(self, n_k, sums):
         structure, d = self._structure, self.summary_.n_features

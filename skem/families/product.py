@@ -151,6 +151,9 @@ class Product(Blocks):
     def start_collector(self, n_components, before=None):
         return self._several(self._each("start_collector", n_components, before))
 
+    def is_near(self, before, after):
+        return all(self._each("is_near", before, after).values())
+
     @property
     def n_start_passes(self):  # type: ignore[override] # the most of any block's
         """Passes that a start needs before its statistics are exact."""
