@@ -280,10 +280,10 @@ class Leaps:
             Objective at `state`.
         state : State
         following : State or None
-            The plain step from there; None where no leap was made.
+            The plain step from there; None where no leap was made, or to where nothing is finite.
         """
         before, leapt, self.leapt = self.value, self.leapt, False
-        growth = self._growth(state, following) if leapt else 0.0
+        growth = np.inf if following is None else self._growth(state, following)
         if leapt and not (value >= before - self._rounding() and growth <= ASTRAY):
             self.method.refused()
             self.n_idle = RESTING if self.gain <= self._enough() else 0
@@ -343,5 +343,12 @@ class Leaps:
         stats, n_k = self.chart.write(goal, state)
         if not all(np.isfinite(array).all() for array in (n_k, *stats.to_dict()["arrays"].values())):
             return state
+        try:
+            with np.errstate(all="ignore"):
+                leap = self.update(stats, n_k, state.theta)
+        except np.linalg.LinAlgError:
+            # so far out that squares of its numbers are none any more
+            self.method.refused()
+            return state
         self.kept, self.instead, self.leapt = before, state, True
-        return self.update(stats, n_k, state.theta)
+        return leap

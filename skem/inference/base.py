@@ -328,7 +328,8 @@ class Algorithm:
                 result = source.run(state.log_weights, state.theta, assign=self.assign, **rows)
                 value = self.objective(model, state, result)
                 # a leap is judged by the step that follows from it, too
-                following = self._update(model, result, state) if leaps is not None and leaps.leapt else None
+                judged = leaps is not None and leaps.leapt and np.isfinite(value)
+                following = self._update(model, result, state) if judged else None
                 refused = leaps is not None and leaps.refuses(value, state, following)
                 if refused:
                     state, value = leaps.kept, objectives[-1]
