@@ -1,8 +1,6 @@
 """Mixtures by Gibbs sampling."""
 
-import copy
 import numbers
-import warnings
 from inspect import signature
 from typing import Any, ClassVar
 
@@ -208,11 +206,7 @@ class GibbsMixture(BaseMixture):
 
     def _snapshot(self, model, source, fit):
         chains = only_draw(model, source, fit.state) if isinstance(fit, Fit) else fit
-        twin = copy.copy(self)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            twin._publish(model, source, chains)
-        return vars(twin)
+        return self._published(model, source, chains)
 
     def _publish(self, model, source, chains):
         """Relabel the draws and turn them into attributes.

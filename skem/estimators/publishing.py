@@ -26,10 +26,14 @@ class PublishingMixin:
             labels, state = np.empty(len(source), dtype=np.int32), fit.state
             source.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
             fit = fit._replace(labels=labels)
+        return self._published(model, source, fit)
+
+    def _published(self, *found):
+        """Attributes of the estimator as if `_publish` had been called; itself it stays as it is."""
         twin = copy.copy(self)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            twin._publish(model, source, fit)
+            twin._publish(*found)
         return vars(twin)
 
     def _publish(self, model, source, fit):
