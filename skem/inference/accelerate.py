@@ -210,11 +210,10 @@ class Anderson:
             return None
         one = np.eye(len(across))
         total, power, n_steps = one, one + across[:, :-1], 1
-        with np.errstate(all="ignore"):
-            while n_steps < self.horizon and np.isfinite(power).all():
-                total, power, n_steps = total + power @ total, power @ power, 2 * n_steps
-            share = basis @ (total @ across[:, -1])
-        return _coarse(share) / lengths if np.isfinite(share).all() else None
+        while n_steps < self.horizon and np.isfinite(power).all():
+            total, power, n_steps = total + power @ total, power @ power, 2 * n_steps
+        share = _coarse(basis @ (total @ across[:, -1])) / lengths
+        return share if np.isfinite(share).all() else None
 
     def accepted(self, growth):
         """Take note of a leap, and of how much longer steps are where it has led."""
@@ -336,7 +335,9 @@ class Leaps:
             self.n_idle = 0
             ratio = self.convergence.contraction()
             self.slowest = max(self.slowest, ratio if ratio < 1.0 else 0.0)
-        goal = self.method.goal(x, image, weight)
+        with np.errstate(all="ignore"):
+            # what overflows is no goal
+            goal = self.method.goal(x, image, weight)
         self.length = float(np.linalg.norm(weight * _filled(image - x)))
         if goal is None or self.n_idle >= RESTING:
             return state

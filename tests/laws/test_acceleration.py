@@ -6,11 +6,12 @@ Where it fails: a leap is not judged by the objective, Aitken's estimate spans o
 import numpy as np
 import pytest
 from families_under_test import CASES
+from sklearn.datasets import make_blobs
 from threadpoolctl import threadpool_limits
 
 from skem import EMMixture, MAPMixture, VariationalMixture
 from skem.engine import Source
-from skem.families import Gaussian, Poisson
+from skem.families import Gaussian, Poisson, StudentT
 from skem.inference import accelerate
 from skem.inference.base import Model
 from skem.inference.em import EM, MAPEM
@@ -152,6 +153,15 @@ def test_leaps_to_where_steps_are_longer_are_refused(method, monkeypatch):
     # what is left are the plain steps, in their order
     steps = [fit.objectives[0], *np.array(fit.objectives)[1:][~repeated]]
     np.testing.assert_array_equal(steps[: plain.n_iter - 5], plain.objectives[: plain.n_iter - 5])
+
+
+def test_leaps_whose_numbers_overflow_are_left_out():
+    """Steps of free degrees of freedom on two tight groups leap to where squares are no numbers."""
+    X, _ = make_blobs(30, centers=[[0, 0, 0], [1, 1, 1]], cluster_std=0.1, random_state=0)
+    mixture = EMMixture(2, family=StudentT(), random_state=0).fit((X - X.mean(axis=0)) / X.std(axis=0))
+    assert mixture.converged_
+    assert np.isfinite(mixture.lower_bound_)
+    assert np.isfinite(mixture.means_).all()
 
 
 @pytest.mark.parametrize("n_steps", [1, 4, 16])
