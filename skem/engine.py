@@ -12,10 +12,10 @@ from skem._kernels.csr import PreparedCSR
 from skem._kernels.field import Field
 from skem._kernels.parts import placed
 from skem._kernels.passes import Prepared, run_pass, set_thread_cap
+from skem.canonical import CanonicalRows, canonical_rows
 from skem.in_python import PassInPython
 from skem.rows import SKETCH_COLUMNS, is_sparse, sketch
 from skem.suffstats import SuffStats
-from skem.summary import CanonicalRows, canonical_rows
 
 # Rows handed to NumPy at a time where a family computes features or base measures itself.
 BLOCK = 1 << 13
@@ -98,7 +98,7 @@ class Source:
         return X if is_sparse(X) else np.ascontiguousarray(X)
 
     def canonical(self):
-        """Distinct rows of the source in canonical order, by position; see `skem.summary.canonical_rows`."""
+        """Distinct rows of the source in canonical order, by position; see `skem.canonical.canonical_rows`."""
         return canonical_rows(self.X, self.weight)
 
     @property

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skem._kernels.agglomerate import ward
+from skem.canonical import subsample
 from skem.engine import DistinctSource, Source
 from skem.inference.base import starved
 from skem.inference.short import short_runs
 from skem.starts import StandardRows, find_centers, inner_rows, label_rest, lloyd
-from skem.summary import subsample
 
 # Starts of each kind that a race begins with, in pairs: one in units that make the columns alike, one in units of the
 # data's covariance where the family knows correlations.

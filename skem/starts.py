@@ -13,10 +13,10 @@ from skem._compat import check_numbers
 from skem._kernels.chain_seeding import chain_seeds
 from skem._kernels.nearest import assign_nearest
 from skem._kernels.seeding import kmeans_plusplus
+from skem.canonical import CanonicalRows, subsample
 from skem.engine import BLOCK
 from skem.memory import recall
 from skem.rows import is_sparse, sketch
-from skem.summary import CanonicalRows, subsample
 from skem.weights import safe_log
 
 INITS = ("k-means", "k-means++", "random")

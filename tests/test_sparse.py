@@ -21,9 +21,10 @@ from skem import (
 from skem._kernels.csr import PreparedCSR
 from skem._kernels.parts import Linear
 from skem._kernels.passes import run_pass
+from skem.canonical import SUBSAMPLE, canonical_rows, subsample
 from skem.families import Bernoulli, Gaussian, Multinomial, Poisson, VonMisesFisher
 from skem.rows import SKETCH_COLUMNS, row_hash, sketch
-from skem.summary import SUBSAMPLE, canonical_rows, subsample, summarize
+from skem.summary import summarize
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

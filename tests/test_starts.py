@@ -82,8 +82,8 @@ def test_many_components_start_from_more_rows(monkeypatch):
     weight = rng.choice([1.0, 2.0], size=3000)
     monkeypatch.setattr("skem.starts.MANY_COMPONENTS", 7)
     monkeypatch.setattr("skem.starts.ROWS_EACH", 200)
-    monkeypatch.setattr("skem.summary.SUBSAMPLE", 256)
-    monkeypatch.setattr("skem.summary.LEAST_SUBSAMPLE", 256)
+    monkeypatch.setattr("skem.canonical.SUBSAMPLE", 256)
+    monkeypatch.setattr("skem.canonical.LEAST_SUBSAMPLE", 256)
     taken = []
 
     def spy(Z, *args):

@@ -9,9 +9,10 @@ import pytest
 from scipy.stats import invwishart, multivariate_normal
 
 from skem import BayesianKMeans, EMMixture, GibbsMixture, ICMMixture, MAPMixture, VariationalMixture
+from skem.canonical import SUBSAMPLE, canonical_rows, subsample
 from skem.families import Gaussian
 from skem.starts import INITS
-from skem.summary import SUBSAMPLE, canonical_rows, subsample, summarize
+from skem.summary import summarize
 
 GENERAL = [EMMixture, MAPMixture, VariationalMixture, BayesianKMeans, ICMMixture]
 COVARIANCE_TYPES = ["full", "tied", "diag", "spherical", "EEI", "EII"]

@@ -12,9 +12,10 @@ from public_estimators import takes
 from sklearn.base import clone
 
 import skem
+from skem.canonical import LEAST_SUBSAMPLE, SUBSAMPLE, canonical_rows, subsample
 from skem.families import Gaussian
 from skem.starts import INITS
-from skem.summary import LEAST_SUBSAMPLE, SUBSAMPLE, canonical_rows, subsample, summarize
+from skem.summary import summarize
 
 TOLERANCE = 1e-9
 # A few sweeps show what weights do to a sampler.

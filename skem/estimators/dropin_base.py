@@ -19,6 +19,7 @@ from skem._compat import (
     validate_rows,
 )
 from skem._kernels.ascent import Change
+from skem.canonical import canonical_rows
 from skem.engine import Source
 from skem.estimators.doclink import DocLinkMixin
 from skem.estimators.dropin_family import SklearnGaussian
@@ -29,7 +30,7 @@ from skem.families.covariance import CLASSIC
 from skem.inference.base import State
 from skem.starts import start
 from skem.suffstats import Parameters
-from skem.summary import canonical_rows, summarize
+from skem.summary import summarize
 
 # scikit-learn's names of starts and skem's; "random" draws responsibilities and has no twin there.
 STARTS = {"kmeans": "k-means", "k-means++": "k-means++", "random_from_data": "random"}

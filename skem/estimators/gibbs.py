@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skem._compat import Interval
+from skem.canonical import canonical_rows
 from skem.coding import Coding
 from skem.engine import Source
 from skem.estimators.base import BaseMixture
@@ -20,7 +21,7 @@ from skem.inference.gibbs import Gibbs, match, only_draw
 from skem.inference.hard import MaximizationExpectation
 from skem.portfolio import Portfolio
 from skem.starts import is_given, seed_labels, start
-from skem.summary import canonical_rows, summarize
+from skem.summary import summarize
 from skem.weights import DirichletWeights
 
 # A unit of weight costs a uniform and a draw in every sweep: more than this is a slip of units.

@@ -7,11 +7,11 @@ import numpy as np
 from skem._kernels.nearest import assign_nearest, squared_to_all, squared_to_own
 from skem._kernels.seeding import column_moments
 from skem._kernels.sparse import run_csr_pass, squared_distances
+from skem.canonical import SUBSAMPLE, CanonicalRows, canonical_rows, subsample
 from skem.engine import BLOCK
 from skem.estimators.prediction import DrawnIn
 from skem.rows import row_hash
 from skem.starts import choose_seeds
-from skem.summary import SUBSAMPLE, CanonicalRows, canonical_rows, subsample
 
 # Squares of entries beyond this would overflow in CSR rows, which have no unit of their own.
 LARGEST = 1e150

@@ -8,7 +8,7 @@ from scipy.stats import chi2
 from sklearn.utils.validation import check_is_fitted
 
 from skem._compat import check_sample_weight
-from skem.summary import canonical_rows
+from skem.canonical import canonical_rows
 
 
 class GoodnessOfFit(NamedTuple):

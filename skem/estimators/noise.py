@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.spatial import KDTree
 
+from skem.canonical import canonical_rows
 from skem.engine import Source
 from skem.estimators.online import OnlineMixin
 from skem.estimators.soft import SoftMixture
@@ -15,7 +16,6 @@ from skem.families import Gaussian
 from skem.families.noise import WithNoise
 from skem.inference.base import Model
 from skem.portfolio import Portfolio
-from skem.summary import canonical_rows
 
 # Neighbours whose distance tells how dense the rows lie about one.
 N_NEIGHBORS = 10

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from skem.canonical import CanonicalRows
 from skem.inference.base import UPDATES, Fit
 from skem.inference.hard import ROUNDING, MaximizationExpectation, settle
 from skem.inference.moves import Doubts, Move, merge, split
 from skem.inference.partition import Evidence, Merges, Neighbourhood
 from skem.inference.priors import likeliest_prior
 from skem.starts import seed_labels
-from skem.summary import CanonicalRows
 
 # Rows that a search begins with where there are many, more in many columns.
 SAMPLE, SAMPLE_COLUMNS = 1 << 14, 1 << 11

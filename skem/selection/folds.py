@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skem.summary import canonical_rows
+from skem.canonical import canonical_rows
 
 
 def make_folds(cv, X, y, sample_weight, rng):

@@ -3,12 +3,13 @@
 from functools import cached_property
 
 from skem._kernels.agglomerate import ward
+from skem.canonical import subsample
 from skem.engine import DistinctSource
 from skem.families import Gaussian
 from skem.memory import recall
 from skem.portfolio import GROUPS, whiten
 from skem.starts import StandardRows
-from skem.summary import subsample, summarize
+from skem.summary import summarize
 
 # Distinct rows that are merged at most, and groups that are merged by likelihood.
 MOST_MERGED = 2048

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from skem.canonical import subsample
 from skem.engine import DistinctSource
 from skem.inference.cuts import best_cuts
-from skem.summary import subsample
 from skem.weights import safe_log
 
 # Cuts of a component that are looked at.
