@@ -11,7 +11,8 @@ import numpy as np
 
 from skem._kernels.agglomerate import ward
 from skem.canonical import subsample
-from skem.engine import DistinctSource, Source
+from skem.distinct import DistinctSource
+from skem.engine import Source
 from skem.inference.base import starved
 from skem.inference.short import short_runs
 from skem.starts import StandardRows, find_centers, inner_rows, label_rest, lloyd

@@ -15,8 +15,8 @@ FLOORS = [
     {"_version", "_compat", "exceptions", "memory", "_kernels"}, {"rows", "rounding"}, {"canonical"},
     {"suffstats", "summary", "log_sum_exp"},
     {"modes", "tailed_terms", "joint", "coding", "in_python", "linear_hard"}, {"weights"}, {"families"}, {"engine"},
-    {"truncated", "tree"}, {"starts"}, {"inference"}, {"portfolio"}, {"estimators"}, {"selection"}, {"displays"},
-    {"__init__"},
+    {"distinct", "truncated", "tree"}, {"starts"}, {"inference"}, {"portfolio"}, {"estimators"}, {"selection"},
+    {"displays"}, {"__init__"},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(path for path in ROOT.rglob("*.py"))

@@ -13,7 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 import skem.inference.search as search_module
 from skem import BayesianKMeans
-from skem.engine import DistinctSource, Source
+from skem.distinct import DistinctSource
+from skem.engine import Source
 from skem.families import Gaussian, Poisson
 from skem.inference.base import Model
 from skem.inference.hard import MaximizationExpectation, settle

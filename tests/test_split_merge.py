@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scipy.special import xlogy
 
 from skem import EMMixture, MAPMixture, VariationalMixture
-from skem.engine import DistinctSource, Source
+from skem.distinct import DistinctSource
+from skem.engine import Source
 from skem.families import Gaussian, Poisson
 from skem.inference.base import UPDATES, Model
 from skem.inference.em import EM, MAPEM

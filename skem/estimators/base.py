@@ -24,11 +24,12 @@ from skem.coding import Coding
 from skem.engine import Source
 from skem.estimators.density import DensityFeaturesMixin
 from skem.estimators.doclink import DocLinkMixin
+from skem.estimators.far import bounded_source, whole_density
 from skem.estimators.known import FromParametersMixin
 from skem.estimators.latent_class import LatentClassMixin
 from skem.estimators.monitor import Monitor
 from skem.estimators.pickling import PickleMixin
-from skem.estimators.prediction import PredictionMixin, bounded_source, whole_density
+from skem.estimators.prediction import PredictionMixin
 from skem.estimators.publishing import PublishingMixin
 from skem.estimators.runs import RunsMixin
 from skem.families import Gaussian

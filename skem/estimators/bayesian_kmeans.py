@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skem._compat import Interval, StrOptions
-from skem.engine import DistinctSource, Source
+from skem.distinct import DistinctSource
+from skem.engine import Source
 from skem.estimators.base import N_ACTIVE, BaseMixture
 from skem.families import Gaussian
 from skem.families.base import Family

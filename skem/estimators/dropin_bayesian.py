@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from skem._compat import Interval, StrOptions
-from skem.estimators.dropin_base import DropinMixture, check_positive, check_shape
+from skem.estimators.dropin_base import DropinMixture, check_positive
+from skem.estimators.dropin_prediction import check_shape
 from skem.inference.base import Model, update_expect
 from skem.weights import DirichletWeights, StickBreakingWeights
 

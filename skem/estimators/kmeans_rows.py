@@ -9,7 +9,7 @@ from skem._kernels.seeding import column_moments
 from skem._kernels.sparse import run_csr_pass, squared_distances
 from skem.canonical import SUBSAMPLE, CanonicalRows, canonical_rows, subsample
 from skem.engine import BLOCK
-from skem.estimators.prediction import DrawnIn
+from skem.estimators.far import DrawnIn
 from skem.rows import row_hash
 from skem.starts import choose_seeds
 

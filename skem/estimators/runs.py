@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from skem.engine import DistinctSource, Source
+from skem.distinct import DistinctSource
+from skem.engine import Source
 from skem.inference.base import Model
 from skem.portfolio import MOST_COMPONENTS, Portfolio
 from skem.starts import start, theta_from_parameters

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from skem.engine import DistinctSource, Pass
+from skem.distinct import DistinctSource
+from skem.engine import Pass
 from skem.inference.base import UPDATES
 from skem.inference.partition import Evidence
 from skem.inference.search import Search

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skem.engine import DistinctSource
+from skem.distinct import DistinctSource
 from skem.inference.base import UPDATES, Algorithm, starved
 from skem.inference.cuts import best_cuts, sample_to_cut
 from skem.inference.shares import Division, Shares, divide, whole

@@ -4,7 +4,7 @@ from functools import cached_property
 
 from skem._kernels.agglomerate import ward
 from skem.canonical import subsample
-from skem.engine import DistinctSource
+from skem.distinct import DistinctSource
 from skem.families import Gaussian
 from skem.memory import recall
 from skem.portfolio import GROUPS, whiten

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skem.canonical import subsample
-from skem.engine import DistinctSource
+from skem.distinct import DistinctSource
 from skem.inference.cuts import best_cuts
 from skem.weights import safe_log
 
