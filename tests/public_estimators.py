@@ -136,3 +136,10 @@ def run_python(script, *args, timeout=120, **env):
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def one_draw(mixture, draw):
+    """The Gibbs mixture with one of its draws alone."""
+    own = clone(mixture)
+    own.family_, own._kept = mixture.family_, [draw]
+    return own
