@@ -26,22 +26,25 @@ ROUNDING = 1e-15
 MAX_STEPS = 12
 
 
-@functools.cache
-def _debye():
-    """Polynomials U_0, U_1, ... of the uniform expansion, DLMF 10.41.9 (Abramowitz & Stegun 9.3.9), and U_k'."""
+@functools.lru_cache(maxsize=64)
+def _debye(nu):
+    """Coefficients in p of sum_k U_k(p) / nu^k and of its derivative, as columns, lowest power first.
+
+    U_0, U_1, ... are the polynomials of the uniform expansion, DLMF 10.41.9 (Abramowitz & Stegun 9.3.9).
+    """
     p = Polynomial([0.0, 1.0])
-    found = [Polynomial([1.0])]
-    for _ in range(TERMS):
-        last = found[-1]
-        found.append(0.5 * p**2 * (1.0 - p**2) * last.deriv() + ((1.0 - 5.0 * p**2) * last).integ() / 8.0)
-    return found, [u.deriv() for u in found]
+    u = total = Polynomial([1.0])
+    for k in range(1, TERMS + 1):
+        u = 0.5 * p**2 * (1.0 - p**2) * u.deriv() + ((1.0 - 5.0 * p**2) * u).integ() / 8.0
+        total = total + u / nu**k
+    return np.stack([total.coef, np.append(total.deriv().coef, 0.0)], axis=1)
 
 
 def _expansion(p, nu):
     """Log of sum_k U_k(p) / nu^k, and its derivative in p."""
-    terms, slopes = _debye()
-    total = sum(u(p) / nu**k for k, u in enumerate(terms))
-    return np.log(total), sum(u(p) / nu**k for k, u in enumerate(slopes)) / total
+    coefficients = _debye(nu)
+    total, slope = np.moveaxis(np.power.outer(p, np.arange(len(coefficients))) @ coefficients, -1, 0)
+    return np.log(total), slope / total
 
 
 def _series_term(kappa, d):
