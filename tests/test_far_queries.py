@@ -59,6 +59,17 @@ def test_far_queries(cls, scale, covariance_type):
     assert (np.diff(mixture.score_samples(ray)) <= 0).all()
 
 
+@pytest.mark.parametrize("n_near", [1, 100])
+def test_a_far_row_needs_no_other(n_near):
+    """What is answered of a row does not depend on the rows beside it, whichever way it lies."""
+    mixture = skem.EMMixture(n_components=3, random_state=0).fit(blobs(200))
+    queries = far_rows(3)
+    together = mixture.predict_log_proba(queries)
+    for row, expected in zip(queries, together, strict=True):
+        alone = mixture.predict_log_proba(np.vstack([row, np.zeros((n_near, 3))]))
+        np.testing.assert_allclose(alone[0], expected, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("cls", [cls for cls in CLASSES if cls not in MIXTURES and hasattr(cls, "predict_proba")])
 @pytest.mark.parametrize("covariance_type", COVARIANCES)
 def test_far_queries_of_the_drop_ins(cls, covariance_type):

@@ -302,8 +302,9 @@ cdef class Prepared:
             job.n = index.shape[0]
             job.index = &index[0]
         job.d, job.K, job.KP = d, K, pad_components(K)
-        job.plain = not np.any(origin) and bool((np.asarray(scale) == 1.0).all())
-        job.plain = job.plain and (index is not None or X.strides[1] == X.itemsize)
+        job.plain = index is not None or X.strides[1] == X.itemsize
+        for column in range(d):
+            job.plain = job.plain and origin[column] == 0.0 and scale[column] == 1.0
         if coding is not None:
             _set_coding(job, coding, [*scorers, *collectors], self.keep)
         job.assign = ASSIGNMENTS[assign]
@@ -351,7 +352,9 @@ cdef class Prepared:
             xd = X
             job.x = <const char *> &xd[0, 0]
             job.row_stride, job.column_stride = xd.strides[0] // 8, xd.strides[1] // 8
-        inv_scale = 1.0 / np.asarray(scale)
+        inv_scale = np.empty(d)
+        for column in range(d):
+            inv_scale[column] = 1.0 / scale[column]
         job.origin, job.inv_scale = &origin[0], &inv_scale[0]
         self.set_rows(log_weights, sample_weight, log_prior, codes, labels_in, uniforms, uniform_start, labels, lse,
                       resp, scores)

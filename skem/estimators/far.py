@@ -9,8 +9,20 @@ from skem.engine import Source
 # A query farther out than 2 ** FAR, in internal coordinates, is drawn in before it is squared.
 FAR = 400
 NEAR = 2.0 ** (FAR - 1)
+# So few numbers are looked through sooner by Python.
+FEW = 64
+NONE = np.zeros(0, dtype=np.intp)
 # How much nearer a second look is taken, where the density falls off by a power of the distance.
 LOOK = 200
+
+
+def _largest(X):
+    """Largest magnitude in X."""
+    if X.size <= FEW:
+        numbers = X.ravel().tolist()
+        return max(*numbers, -min(numbers))
+    low, high = column_range(X, None)
+    return max(float(high.max()), -float(low.min()))
 
 
 class DrawnIn:
@@ -34,19 +46,19 @@ class DrawnIn:
 
     def __init__(self, X, summary, power=2):
         self.origin = summary.origin
+        # nearly always all columns are near by the units of the smallest, as plain numbers tell soonest
+        farthest = _largest(X) + max(map(abs, self.origin.tolist()))
+        if farthest < NEAR * min(summary.scale.tolist()):
+            self.rows = self.halvings = NONE
+            return
         power = np.broadcast_to(power, X.shape[1:])
         self.fixed = power == 0
         low, high = column_range(X, None)
-        # nearly always all columns are near by the units of the smallest, as plain numbers tell soonest
-        farthest = max(high.tolist() + (-low).tolist()) + max(map(abs, self.origin.tolist()))
-        if farthest < NEAR * min(summary.scale.tolist()):
-            self.rows = self.halvings = np.zeros(0, dtype=np.intp)
-            return
         unit = np.frexp(summary.scale)[1]
         # halves, since the difference of two finite numbers may overflow
         reach = np.maximum(np.abs(high / 2 - self.origin / 2), np.abs(low / 2 - self.origin / 2))
         if np.where(self.fixed, 0, np.frexp(reach)[1] - unit).max() < FAR:
-            self.rows = self.halvings = np.zeros(0, dtype=np.intp)
+            self.rows = self.halvings = NONE
             return
         half = X.astype(np.float64) / 2 - self.origin / 2
         still = self.fixed | (half == 0.0)
@@ -86,7 +98,8 @@ def bounded_source(X, family):
         None where no row is too far out.
     """
     power = family.tail_power()
-    drawn = DrawnIn(X, family.summary_, power) if np.any(power) else None
+    fixed = not (power.any() if isinstance(power, np.ndarray) else power)
+    drawn = None if fixed else DrawnIn(X, family.summary_, power)
     if drawn is None or not len(drawn.rows):
         return Source(X, None, family), None
     X = X.copy()
