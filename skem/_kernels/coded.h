@@ -67,7 +67,7 @@ static void T(coded_scores)(const coding *c, const uint8_t *bytes, const double 
                 const double *t = tables + (size_t)c->first[g] * W;
                 UNROLL for (int i = 0; i < W; i++) r[i] += CAT(t + (size_t)row[i * G + g] * W);
             }
-            T(transpose)(r);
+            TRANSPOSE(W, V, r)
             for (int i = 0; i < lanes; i++) {
                 double *s = S + (size_t)(v + i) * B + b;
                 if (start) AT(s) = r[i];
@@ -85,7 +85,7 @@ static void T(coded_sums)(const coding *c, const uint8_t *bytes, const double *R
             const uint8_t *row = bytes + (size_t)b * G;
             V r[W];
             UNROLL for (int i = 0; i < W; i++) r[i] = v + i < K ? CAT(R + (size_t)(v + i) * B + b) : ZERO;
-            T(transpose)(r);
+            TRANSPOSE(W, V, r)
             for (int g = 0; g < G; g++) {
                 double *t = tables + (size_t)c->first[g] * W;
                 UNROLL for (int i = 0; i < W; i++) AT(t + (size_t)row[i * G + g] * W) += r[i];
@@ -138,12 +138,12 @@ static ALWAYS_INLINE V T(row_sums)(const V *r)
     return r[0];
 #else
     V a[W / 2];
-    UNROLL for (int i = 0; i < W / 2; i++) a[i] = LOW1(r[2 * i], r[2 * i + 1]) + HIGH1(r[2 * i], r[2 * i + 1]);
+    UNROLL for (int i = 0; i < W / 2; i++) a[i] = LOW1(W, r[2 * i], r[2 * i + 1]) + HIGH1(W, r[2 * i], r[2 * i + 1]);
 #if W >= 4
-    UNROLL for (int i = 0; i < W / 4; i++) a[i] = LOW2(a[2 * i], a[2 * i + 1]) + HIGH2(a[2 * i], a[2 * i + 1]);
+    UNROLL for (int i = 0; i < W / 4; i++) a[i] = LOW2(W, a[2 * i], a[2 * i + 1]) + HIGH2(W, a[2 * i], a[2 * i + 1]);
 #endif
 #if W == 8
-    a[0] = LOW4(a[0], a[1]) + HIGH4(a[0], a[1]);
+    a[0] = LOW4(W, a[0], a[1]) + HIGH4(W, a[0], a[1]);
 #endif
     return a[0];
 #endif

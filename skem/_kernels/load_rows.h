@@ -1,44 +1,5 @@
 /* Rows of a block to a struct of arrays, included by tiles.h. */
 
-#if W == 8
-#define LOW1(a, b) __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14)
-#define HIGH1(a, b) __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15)
-#define LOW2(a, b) __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
-#define HIGH2(a, b) __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
-#define LOW4(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
-#define HIGH4(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
-#elif W == 4
-#define LOW1(a, b) __builtin_shufflevector(a, b, 0, 4, 2, 6)
-#define HIGH1(a, b) __builtin_shufflevector(a, b, 1, 5, 3, 7)
-#define LOW2(a, b) __builtin_shufflevector(a, b, 0, 1, 4, 5)
-#define HIGH2(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7)
-#elif W == 2
-#define LOW1(a, b) __builtin_shufflevector(a, b, 0, 2)
-#define HIGH1(a, b) __builtin_shufflevector(a, b, 1, 3)
-#endif
-
-/* W vectors of W lanes, rows for columns. */
-static ALWAYS_INLINE void T(transpose)(V *r)
-{
-#define EXCHANGE(step, low, high)                                                                                     \
-    UNROLL for (int i = 0; i < W; i++)                                                                                \
-        if (!(i & step)) {                                                                                            \
-            V a = low(r[i], r[i + step]);                                                                             \
-            r[i + step] = high(r[i], r[i + step]);                                                                    \
-            r[i] = a;                                                                                                 \
-        }
-#if W > 1
-    EXCHANGE(1, LOW1, HIGH1)
-#endif
-#if W >= 4
-    EXCHANGE(2, LOW2, HIGH2)
-#endif
-#if W == 8
-    EXCHANGE(4, LOW4, HIGH4)
-#endif
-#undef EXCHANGE
-}
-
 #if W > 1
 typedef float T(floats) __attribute__((vector_size(W * 4), aligned(4), may_alias));
 #define READ(at) (is_float ? __builtin_convertvector(*(const T(floats) *)(xf + (at)), V) : CAT(xd + (at)))
@@ -59,7 +20,7 @@ static ALWAYS_INLINE void T(load_any)(const int is_float, const void *x, ptrdiff
 #if W > 1
             V r[W], o = CAT(origin + j), s = CAT(inv_scale + j);
             for (int i = 0; i < W; i++) r[i] = (READ((n + i) * row_stride + j) - o) * s;
-            T(transpose)(r);
+            TRANSPOSE(W, V, r)
             for (int i = 0; i < W; i++) AT(out + (size_t)(j + i) * B + n) = r[i];
 #endif
         }

@@ -41,10 +41,6 @@
 
 #else
 
-/* Vectors of rows in a panel: with TILE centres their scores fit 16 registers, and enough of them are in flight. */
-#define DEEP 3
-#define ROWS (DEEP * LANES)
-
 #if W > 1
 typedef REAL N(vec) __attribute__((vector_size(LANES * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
 typedef INTEGER N(ivec) __attribute__((vector_size(LANES * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
@@ -93,103 +89,14 @@ static inline REAL N(tag)(REAL a, INTEGER keep, INTEGER index)
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #endif
 
-/* ---- loading ------------------------------------------------------------------------------- */
+#include "panel.h"
 
-/* Square blocks of ACROSS numbers are transposed in registers. */
-#if W >= 4 && defined(REAL_IS_FLOAT)
-#define ACROSS 8
-#elif W > 1 && defined(REAL_IS_FLOAT)
-#define ACROSS 4
-#else
-#define ACROSS W
-#endif
-
-#if ACROSS == 8
-#define LOW1(a, b) __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14)
-#define HIGH1(a, b) __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15)
-#define LOW2(a, b) __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
-#define HIGH2(a, b) __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
-#define LOW4(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
-#define HIGH4(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
-#elif ACROSS == 4
-#define LOW1(a, b) __builtin_shufflevector(a, b, 0, 4, 2, 6)
-#define HIGH1(a, b) __builtin_shufflevector(a, b, 1, 5, 3, 7)
-#define LOW2(a, b) __builtin_shufflevector(a, b, 0, 1, 4, 5)
-#define HIGH2(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7)
-#elif ACROSS == 2
-#define LOW1(a, b) __builtin_shufflevector(a, b, 0, 2)
-#define HIGH1(a, b) __builtin_shufflevector(a, b, 1, 3)
-#endif
-
-#if ACROSS > 1
-typedef REAL N(square) __attribute__((vector_size(ACROSS * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
-
-#define EXCHANGE(step, low, high)                                                                                     \
-    for (int i = 0; i < ACROSS; i++)                                                                                  \
-        if (!(i & step)) {                                                                                            \
-            N(square) a = low(r[i], r[i + step]);                                                                     \
-            r[i + step] = high(r[i], r[i + step]);                                                                    \
-            r[i] = a;                                                                                                 \
-        }
-#endif
-
-#if ACROSS > 1
-typedef double N(doubles) __attribute__((vector_size(ACROSS * 8), aligned(8), may_alias));
-
-/* Some columns of a row in internal coordinates, formed in the type of the data. */
-static ALWAYS_INLINE N(square) N(columns)(const int is_double, const void *x, const void *origin, const void *inv_scale,
-                                          ptrdiff_t at, int j)
-{
-#define COLUMNS(type, number)                                                                                         \
-    ((*(const type *)((const number *)x + at) - *(const type *)((const number *)origin + j)) *                        \
-     *(const type *)((const number *)inv_scale + j))
-    if (is_double) return __builtin_convertvector(COLUMNS(N(doubles), double), N(square));
-    return COLUMNS(N(square), REAL);
-#undef COLUMNS
-}
-#endif
-
-static ALWAYS_INLINE void N(load_any)(const int is_double, const void *data, ptrdiff_t row_stride, const void *origin,
-                                      const void *inv_scale, const int32_t *index, int rows, int d, REAL *panel)
-{
-    const REAL *x = data, *o = origin, *s = inv_scale;
-    const double *xd = data, *od = origin, *sd = inv_scale;
-    int full_rows = ACROSS > 1 ? rows / ACROSS * ACROSS : 0, full_columns = ACROSS > 1 ? d / ACROSS * ACROSS : 0;
-#if ACROSS > 1
-    for (int n = 0; n < full_rows; n += ACROSS)
-        for (int j = 0; j < full_columns; j += ACROSS) {
-            N(square) r[ACROSS];
-            for (int i = 0; i < ACROSS; i++)
-                r[i] = N(columns)(is_double, data, origin, inv_scale, index[n + i] * row_stride + j, j);
-            EXCHANGE(1, LOW1, HIGH1)
-#if ACROSS >= 4
-            EXCHANGE(2, LOW2, HIGH2)
-#endif
-#if ACROSS == 8
-            EXCHANGE(4, LOW4, HIGH4)
-#endif
-            for (int i = 0; i < ACROSS; i++) *(N(square) *)(panel + (size_t)(j + i) * ROWS + n) = r[i];
-        }
-#endif
-    for (int n = 0; n < rows; n++) {
-        ptrdiff_t at = index[n] * row_stride;
-        for (int j = n < full_rows ? full_columns : 0; j < d; j++)
-            panel[(size_t)j * ROWS + n] =
-                is_double ? (REAL)((xd[at + j] - od[j]) * sd[j]) : (x[at + j] - o[j]) * s[j];
-    }
-    if (rows < ROWS)
-        for (int j = 0; j < d; j++)
-            for (int n = rows; n < ROWS; n++) panel[(size_t)j * ROWS + n] = 0;
-}
-
-/* The rows that `index` names, to a panel in internal coordinates; the origin fills it up. */
 static void N(load)(const void *data, ptrdiff_t row_stride, const void *origin, const void *inv_scale,
                     const int32_t *index, int rows, int d, void *panel)
 {
     N(load_any)(0, data, row_stride, origin, inv_scale, index, rows, d, panel);
 }
 
-/* The same of rows, origin and scale in double: a coordinate is rounded once. */
 static void N(load_doubles)(const void *data, ptrdiff_t row_stride, const void *origin, const void *inv_scale,
                             const int32_t *index, int rows, int d, void *panel)
 {
@@ -355,13 +262,6 @@ static const nearest_set N(set) = {
 #undef BUILTIN
 #undef CHOOSE
 #undef ACROSS
-#undef EXCHANGE
-#undef LOW1
-#undef HIGH1
-#undef LOW2
-#undef HIGH2
-#undef LOW4
-#undef HIGH4
 #undef WIDEN
 #undef WAT
 #undef WCAT

@@ -6,6 +6,7 @@
  */
 
 #include "vectors.h"
+#include "interleave.h"
 #include "load_rows.h"
 #include "score_tiles.h"
 #include "responsibilities.h"
@@ -23,12 +24,6 @@ static const tile_set T(tiles) = {
 };
 
 #undef READ
-#undef LOW1
-#undef HIGH1
-#undef LOW2
-#undef HIGH2
-#undef LOW4
-#undef HIGH4
 #undef V
 #undef IV
 #undef AT
