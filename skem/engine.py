@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skem import linear_hard
+from skem import linear_hard, linear_soft
 from skem._kernels.ascent import ascend, spread
 from skem._kernels.csr import PreparedCSR
 from skem._kernels.field import Field
-from skem._kernels.parts import placed
+from skem._kernels.parts import Linear, placed
 from skem._kernels.passes import Prepared, run_pass, set_thread_cap
 from skem.canonical import canonical_rows
 from skem.in_python import PassInPython
@@ -39,12 +39,16 @@ class Pass(NamedTuple):
         Component masses.
     stats : SuffStats or None
         The family's statistics; None where the pass only scored.
+    error : float, default=0.0
+        By how much the log sum exp of a row may be off in a rough pass, an estimate; else it is exact but for double's
+        rounding.
     """
 
     score: float
     moved: int
     n_k: np.ndarray
     stats: SuffStats | None
+    error: float = 0.0
 
 
 class Source:
@@ -74,6 +78,7 @@ class Source:
         self.weight = sample_weight
         self.family = family
         self._total_second: dict[int, np.ndarray] = {}
+        self._total: np.ndarray | None = None
         self._in_python = PassInPython()
         #: whether float tells nearly all components apart in hard passes, as far as is known
         self.float_tells = True
@@ -110,6 +115,10 @@ class Source:
         """Slices of rows for work that NumPy does."""
         return (slice(start, min(start + BLOCK, len(self))) for start in range(0, len(self), BLOCK))
 
+    def may_be_rough(self, n_components):
+        """Whether rough soft passes may be faster than exact ones, as far as the rows can tell."""
+        return self.exact and linear_soft.serves(self, n_components)
+
     def log_base(self):
         """Weighted sum of log h(x), the Jacobian of the internal coordinates included."""
         total = 0.0
@@ -121,7 +130,8 @@ class Source:
                 total += float(terms.sum() if self.weight is None else self.weight[rows] @ terms)
         return total - self.total_weight * self.family.summary_.log_jacobian
 
-    def run(self, log_weights, theta=None, *, collect=True, collector=None, assign="soft", weighted=True, **rows):
+    def run(self, log_weights, theta=None, *, collect=True, collector=None, assign="soft", weighted=True, rough=False,
+            **rows):  # fmt: skip
         """Run one pass.
 
         Parameters
@@ -136,6 +146,8 @@ class Source:
         assign : {"soft", "hard", "draw", "given"}, default="soft"
         weighted : bool, default=True
             Whether rows carry their weights; responsibilities are asked for without.
+        rough : bool, default=False
+            Whether scores may be off by what the result's `error` says, where that is the faster way.
         **rows : dict
             Row state and outputs, see `skem._kernels.passes.run_pass`. `scores` lack what all components share.
 
@@ -153,8 +165,12 @@ class Source:
             return self._pass(score, moved, n_k, [{"features": features}] if collect else [], second={})
         part = None if theta is None else family.scorer(theta)
         collectors = placed(collector or family.collector(theta, part, assign), self.X.shape[1]) if collect else []
-        score, moved, n_k, sums = self._once(log_weights, part, collectors, assign=assign, sample_weight=weight, **rows)
-        second = {}
+        result, error, second = None, 0.0, {}
+        if rough and weighted and assign == "soft" and not rows:
+            result, error = linear_soft.run(self, log_weights, part, collectors)
+        score, moved, n_k, sums = result or self._once(
+            log_weights, part, collectors, assign=assign, sample_weight=weight, **rows
+        )
         for i, shared, first, width in self._shared(part):
             if rows.get("lse") is not None:
                 # scores are left as they are: far out the shared term would drown what tells components apart
@@ -162,7 +178,7 @@ class Source:
             if collect or not rows:
                 second[i] = self._second_of_all(shared, first, width)
                 score -= 0.5 * spread(shared.factor, second[i])
-        return self._pass(score, moved, n_k, sums, second=second)
+        return self._pass(score, moved, n_k, sums, second=second)._replace(error=error)
 
     def _shared(self, part):
         """What a pass leaves out because all components share it: place of the part, term, first column and width."""
@@ -322,6 +338,13 @@ class Source:
             second[columns, rows] = second[rows, columns]
             self._total_second[first] = second
         return self._total_second[first]
+
+    @property
+    def total(self):
+        """Weighted sum of the rows in internal coordinates, summed once however many passes there are."""
+        if self._total is None:
+            self._total = self._run_one(Linear("x"), 0, self.X.shape[1], collect=True)[3][0]["features"][0].copy()
+        return self._total
 
     def _shared_term(self, shared, first, width):
         """What a pass left out of each row's density."""

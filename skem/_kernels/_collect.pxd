@@ -5,14 +5,19 @@ from libc.stdint cimport int32_t, uint8_t
 from libc.string cimport memcpy, memset
 
 cimport skem._kernels._tiles as tl
-from skem._kernels._job cimport CODED, DIAG, FULL, GATHER, HARD, LINEAR, ROWS, WIDE, Buffers, Collector, Job, lanes_of
+from skem._kernels._job cimport (
+    CODED, DIAG, FLOATS, FULL, GATHER, HARD, LINEAR, ROWS, WIDE, Buffers, Collector, Job, lanes_of,
+)
 
 cdef extern from *:
     """
     #define SKEM_FAINT 5e-18
+    #define SKEM_FAINT_FLOAT 3e-11
     """
     # Part of a component's mass in a chunk that a row must weigh to be summed: a chunk has 2048 rows at most.
     const double FAINT "SKEM_FAINT"
+    # ... where sums are formed in float.
+    const double FAINT_FLOAT "SKEM_FAINT_FLOAT"
 
 
 cdef inline void to_panels(
@@ -104,6 +109,24 @@ cdef inline void collect_rows(Job *job, Buffers *buf, Collector *c, Py_ssize_t r
                               buf.table + c.table + k * c.table_k, c.width)
 
 
+cdef inline void collect_floats(Job *job, Buffers *buf, Collector *c, Py_ssize_t row, int rows, int B) noexcept nogil:
+    """As collect_rows, in float."""
+    cdef int room = job.B, k, i
+    cdef int *members = buf.order
+    cdef int *count = buf.order + job.KP // 4 * <size_t> room
+    cdef float *weights = <float *> buf.gathered
+    cdef double least[4]
+    for k in range(0, job.KP, 4):
+        for i in range(4):
+            least[i] = FAINT_FLOAT * job.tiles.lane_sum(buf.table + (k + i) * job.tiles.width)
+        count[k // 4] = job.tiles.heavy_rows(buf.s + <size_t> k * B, B, rows, least, members + k // 4 * <size_t> room,
+                                             weights + k * <size_t> room)
+    job.tiles.heavy_sums(
+        <const float *> job.x + row * job.row_stride, job.row_stride, job.float_origin if job.shifted else NULL, c.d,
+        rows, job.KP, members, count, weights, room, buf.table + c.table, c.width, <float *> buf.x,
+    )
+
+
 cdef inline void sum_queue(Job *job, const double *queue, Collector *c, int k, double *table) noexcept nogil:
     """Sum the rows that wait for a component; those that weigh nothing fill the queue up."""
     cdef double *at = table + k * c.table_k
@@ -160,7 +183,7 @@ cdef inline void empty_queues(Job *job, Buffers *buf, Collector *c) noexcept nog
 
 
 cdef inline void collect(Job *job, Buffers *buf, Collector *c, Py_ssize_t row, int rows) noexcept nogil:
-    cdef int B = job.B, W = job.tiles.width, K = job.K, k, t, count
+    cdef int B = job.B, W = job.tiles.width, K = job.K, k, t, count = 0
     cdef const double *x
     cdef const double *f
     cdef const double *r
@@ -170,7 +193,7 @@ cdef inline void collect(Job *job, Buffers *buf, Collector *c, Py_ssize_t row, i
     cdef double *at
     cdef double *latent
     cdef double least
-    cdef int *members
+    cdef int *members = NULL
     if c.kind == GATHER:
         collect_codes(job, buf, <const int32_t *> (buf.features + job.features[c.features].at * B), c.d, rows, table)
         return
@@ -258,6 +281,10 @@ cdef inline void flush(Job *job, Buffers *buf) noexcept nogil:
                 t = buf.table + c.table + (<size_t> (k // 4 * 4) * c.width + k % 4) * W
                 for j in range(c.d):
                     out[j] = job.tiles.lane_sum(t + 4 * j * W)
+                continue
+            if c.kind == FLOATS:
+                for j in range(c.d):
+                    out[j] = t[j] * job.inv_scale[j]
                 continue
             if c.kind == ROWS:
                 memcpy(out, t, c.d * sizeof(double))

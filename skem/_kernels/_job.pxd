@@ -20,6 +20,9 @@ cdef enum:
     WIDE_FROM = 32        # ... from this many columns
     ROWS = 6              # linear in wide rows, which are summed where they lie
     CODED = 5             # linear in features of rows that are coded as bytes
+    FLOATS = 7            # linear in wide float rows, in float
+    FLOAT_ROWS = 192      # ... whose blocks have at most so many rows,
+    FLOAT_STEP = 96       # and always a multiple of these: of a panel's, and of the rows assigned in step
     CODED_ROWS = 8192     # as CHUNK_ROWS, but telling columns apart is worth more rows
 
 cdef struct Features:
@@ -30,6 +33,7 @@ cdef struct Scorer:
     int kind, features, column, d
     const double *mean
     const double *factor           # packed weights, (m, KW) for GATHER, tables for CODED, triangles or (K, d)
+    const float *floats            # packed weights of FLOATS
     size_t stride
     const double *dof              # (K) of Student-t tails, or NULL
     size_t latent                  # place of their u and log(1 + q / nu), rows of B, in the latent buffer
@@ -49,12 +53,16 @@ cdef struct Job:
     int d, K, KP, B, assign, is_float, n_features, n_scorers, n_collectors, wide
     int given                      # whether `codes` are the labels of a hard pass that scores nothing
     int blind                      # whether tails add nothing to the scores
+    int in_float                   # whether scores and sums are formed in float
+    int shifted                    # whether the origin is not zero
     int plain                      # whether internal coordinates are the user's, and columns lie side by side
     int hard_resp                  # whether a hard pass must write its responsibilities
     const char *x
     Py_ssize_t row_stride, column_stride
     const double *origin
     const double *inv_scale
+    const float *float_origin      # the same for a pass in float
+    const float *float_scale
     tl.coding coding
     const uint8_t *bytes           # (n, coding.n_bytes) rows of x, coded; or NULL
     int m                          # features that coded parts are linear in
@@ -83,7 +91,7 @@ cdef struct Job:
 
 cdef struct Buffers:
     double *all                    # the one allocation behind the rest
-    double *x                      # (d + 4, B)
+    double *x                      # (d + 4, B); in float a panel, (d, rows of a panel)
     double *features
     double *s                      # (KP, B): scores, then weighted responsibilities
     double *w
@@ -92,7 +100,7 @@ cdef struct Buffers:
     double *z
     double *spare                  # (KP, W) sums of soft assignments that a draw does not keep
     double *panels                 # (width / 8, B, 8) for wide collectors
-    double *gathered               # (B) weights of a component's own rows
+    double *gathered               # (B) weights of a component's own rows; in float (KP / 4, B, 4)
     double *rows                   # (B, d) rows of x side by side where an index names them
     uint8_t *bytes                 # (B, n_bytes) the same of coded rows, and where a block is not full
     double *latent                 # (2 K, B) for every scorer with tails: u, then log(1 + q / nu)
@@ -101,7 +109,9 @@ cdef struct Buffers:
     double *sums
     double *queues                 # for every collector (K, width + 1, room): a component's own rows and their weights
     int *waiting                   # (n_collectors, KP) rows in each queue
-    int *order                     # rows of the block sorted by label, for wide collectors
+    # rows of the block sorted by label, for wide collectors; in float (KP / 4, B) rows that weigh anything, and their
+    # numbers
+    int *order
     int *start
 
 
@@ -134,9 +144,13 @@ cdef inline size_t align_doubles(size_t n) noexcept nogil:
 cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     cdef size_t B = job.B
     cdef size_t sizes[17]
-    cdef size_t total = 8, i
+    cdef size_t total = 8, n_order, i
     cdef double *p
-    sizes[0] = align_doubles((job.d + 4) * B)
+    if job.in_float:
+        # panels of scores, and strips of sums
+        sizes[0] = align_doubles(max(<size_t> job.d, B) * job.tiles.panel_rows // 2 + 1)
+    else:
+        sizes[0] = align_doubles((job.d + 4) * B)
     sizes[1] = align_doubles(job.feature_rows * B)
     sizes[2] = align_doubles(job.KP * B)
     sizes[3] = B
@@ -147,7 +161,7 @@ cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     sizes[8] = align_doubles(job.wide * B)
     sizes[9] = align_doubles(job.table_size)
     sizes[10] = align_doubles(job.sums_size)
-    sizes[11] = B
+    sizes[11] = B * (job.KP // 2 if job.in_float else 1)
     sizes[12] = 0 if job.index == NULL else align_doubles(job.d * B)
     sizes[13] = 0 if job.bytes == NULL else align_doubles((B * job.coding.n_bytes + 7) // 8)
     sizes[14] = align_doubles(job.latent_rows * B)
@@ -156,12 +170,13 @@ cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     for i in range(17):
         total += sizes[i]
     buf.all = <double *> calloc(total, sizeof(double))
-    buf.order = <int *> calloc(B + job.KP + 1 + job.n_collectors * <size_t> job.KP, sizeof(int))
+    n_order = (B + 1) * (job.KP // 4) if job.in_float else B
+    buf.order = <int *> calloc(n_order + job.KP + 1 + job.n_collectors * <size_t> job.KP, sizeof(int))
     if buf.all == NULL or buf.order == NULL:
         free(buf.all)
         free(buf.order)
         return 0
-    buf.start = buf.order + B
+    buf.start = buf.order + n_order
     buf.waiting = buf.start + job.KP + 1
     p = <double *> ((<size_t> buf.all + 63) & ~<size_t>63)
     buf.x = p

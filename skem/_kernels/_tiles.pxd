@@ -64,6 +64,16 @@ cdef extern from "tile_set.h" nogil:
         void (*tail_scores)(double dof, int d, double *Q, double *L, double *S, int B) noexcept nogil
         void (*latent_sums)(const double *r, const double *u, const double *L, double *scaled, double *sums,
                             int B) noexcept nogil
+        int panel_rows
+        void (*load_panel)(const float *x, Py_ssize_t row_stride, const float *origin, const float *inv_scale,
+                           int rows, int d, float *panel) noexcept nogil
+        void (*panel_scores)(const float *panel, int m, const float *packed, int K, const double *start, double *S,
+                             int B) noexcept nogil
+        int (*heavy_rows)(const double *R, int B, int rows, const double *least, int *members,
+                          float *weights) noexcept nogil
+        void (*heavy_sums)(const float *x, Py_ssize_t row_stride, const float *origin, int d, int rows, int K,
+                           const int *members, const int *count, const float *weights, int room, double *table, int D,
+                           float *z) noexcept nogil
 
     long take_ticket(volatile long *counter)
     void wait_turn(volatile long *turn, long mine)

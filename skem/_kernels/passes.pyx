@@ -7,39 +7,33 @@ threads by a ticket and committed in their order, so that the sums have the same
 
 import numpy as np
 
-from skem._kernels.parts import n_linear_features
-
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport parallel
-from libc.stdint cimport int32_t, uint8_t
+from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 
 cimport skem._kernels._tiles as tl
-from skem._kernels._block cimport run_block
+from skem._kernels._block cimport run_block, run_float_block
 from skem._kernels._collect cimport flush
 from skem._kernels._job cimport (
-    CHUNK_ROWS, CODED, CODED_ROWS, DIAG, DRAW, FULL, GATHER, HARD, LINEAR, MAX_PARTS, ROWS, SOFT, WIDE, WIDE_FROM,
-    Buffers, Collector, Features, Job, Scorer, allocate_buffers, free_buffers, lanes_of, pack_weights, pad_components,
+    CHUNK_ROWS, CODED, CODED_ROWS, DRAW, FLOAT_ROWS, FLOAT_STEP, FULL, GATHER, HARD, MAX_PARTS, SOFT, WIDE_FROM,
+    Buffers, Collector, Job, Scorer, allocate_buffers, free_buffers, lanes_of, pack_weights, pad_components,
 )
 from skem._kernels._openmp cimport SKEM_OPENMP, omp_get_max_threads, omp_get_num_procs
+from skem._kernels.layout cimport add_collector, add_scorer, own_array, pack_triangles, set_coding
 
 cdef extern from "dispatch.h" nogil:
     const tl.tile_set *select_tiles()
 
 tiles = select_tiles()
 
-# Numbers that may wait to be summed in a hard pass, where few rows of every component do.
 cdef enum:
-    QUEUED = 1 << 13
+    FLOAT_NUMBERS = 1 << 15        # scores of a block in float, at most
 
 simd_width = tiles.width
 has_openmp = bool(SKEM_OPENMP)
 
 ASSIGNMENTS = {"soft": SOFT, "hard": HARD, "draw": DRAW, "given": HARD}
-FEATURE_MAPS = {
-    "x": tl.MAP_IDENTITY, "x_squares": tl.MAP_SQUARES, "x_norm": tl.MAP_NORM, "x_pairs": tl.MAP_PAIRS,
-    "one_hot": tl.MAP_ONE_HOT, "x_log": tl.MAP_LOG, "log_both": tl.MAP_LOG_BOTH,
-}
 
 _thread_cap = 0
 
@@ -69,7 +63,10 @@ cdef void _work(Job *job, Buffers *buf) noexcept nogil:
         row = chunk * job.chunk_rows
         last = min(row + job.chunk_rows, job.n)
         while row < last:
-            run_block(job, buf, row, <int> min(<Py_ssize_t> job.B, last - row))
+            if job.in_float:
+                run_float_block(job, buf, row, <int> min(<Py_ssize_t> job.B, last - row))
+            else:
+                run_block(job, buf, row, <int> min(<Py_ssize_t> job.B, last - row))
             row += job.B
         flush(job, buf)
         tl.wait_turn(&job.turn, chunk)
@@ -85,187 +82,6 @@ cdef void _worker(Job *job) noexcept nogil:
         return
     _work(job, &buf)
     free_buffers(&buf)
-
-
-cdef int _feature_index(Job *job, spec, int column, int d) except -1:
-    """The block of features (map, columns), shared by the parts that want the same."""
-    cdef int i, map = FEATURE_MAPS[spec.feature_map]
-    cdef Features *f
-    for i in range(job.n_features):
-        f = &job.features[i]
-        if f.map == map and f.column == column and f.d == d:
-            return i
-    f = &job.features[job.n_features]
-    f.map, f.column, f.d = map, column, d
-    f.m = n_linear_features(spec, d)
-    f.at = job.feature_rows
-    if map != tl.MAP_IDENTITY:
-        # of a one-hot map, only the codes are written
-        job.feature_rows += ((d if map == tl.MAP_ONE_HOT else f.m) + 3) // 4 * 4
-    job.n_features += 1
-    return job.n_features - 1
-
-
-cdef void _pack_triangles(
-    const double *factor,          # IN  (count, d, d) lower triangles
-    int count, int d,
-    double *out,                   # OUT (count, length) in groups of four rows, as the full tile reads them
-) noexcept nogil:
-    cdef int k, i, j, r
-    cdef size_t at = 0
-    cdef const double *f
-    for k in range(count):
-        f = factor + <size_t> k * d * d
-        for i in range(0, d, 4):
-            for j in range(min(i + 4, d)):
-                for r in range(4):
-                    out[at] = f[(i + r) * <size_t> d + j] if i + r < d and j <= i + r else 0.0
-                    at += 1
-
-
-cdef double *_own(value, list keep, length=None) except NULL:
-    """A private array with the values of another, or an empty one: passes are loaded anew, theirs may be read-only."""
-    cdef double[::1] flat = np.array(value, dtype=np.float64).reshape(-1) if length is None else np.empty(length)
-    keep.append(flat)
-    return &flat[0]
-
-
-cdef int _set_coding(Job *job, coding, parts, list keep) except -1:
-    """Read rows from their bytes."""
-    cdef const uint8_t[:, ::1] codes = coding.codes
-    cdef const int32_t[::1] first = coding.first, column = coding.column, level = coding.level
-    cdef const int32_t[::1] feature = coding.feature
-    cdef const double[::1] value = coding.value
-    keep.append(coding)
-    job.bytes = &codes[0, 0]
-    job.coding.n_bytes, job.coding.n_entries = <int> codes.shape[1], first[first.shape[0] - 1]
-    job.coding.first, job.coding.column, job.coding.level = &first[0], &column[0], &level[0]
-    job.coding.feature, job.coding.value = &feature[0], &value[0]
-    job.m = n_linear_features(parts[0][0], parts[0][2])
-    return 0
-
-
-cdef int _add_scorer(Job *job, spec, int column, int d, list keep) except -1:
-    cdef Scorer *sc = &job.scorers[job.n_scorers]
-    cdef const double[:, ::1] weights
-    cdef const double[:, :, ::1] factor
-    cdef double *packed
-    sc.column, sc.d = column, d
-    if job.bytes != NULL:
-        sc.kind = CODED
-        if spec.weights.shape != (job.K, job.m):
-            raise ValueError(f"natural parameters have shape {spec.weights.shape}, expected {(job.K, job.m)}")
-        weights = np.ascontiguousarray(spec.weights, dtype=np.float64)
-        packed = _own(None, keep, lanes_of(job.K, tiles.width) * job.coding.n_entries)
-        tiles.unfold(&job.coding, &weights[0, 0], job.K, job.m, packed)
-        sc.factor = packed
-        job.n_scorers += 1
-        return 0
-    if hasattr(spec, "feature_map"):
-        sc.kind = GATHER if spec.feature_map == "one_hot" else LINEAR
-        sc.features = _feature_index(job, spec, column, d)
-        if spec.weights.shape != (job.K, job.features[sc.features].m):
-            raise ValueError(f"natural parameters have shape {spec.weights.shape}, expected "
-                             f"{(job.K, job.features[sc.features].m)}")
-        weights = np.ascontiguousarray(spec.weights, dtype=np.float64)
-        if sc.kind == GATHER:
-            job.z_size = max(job.z_size, <size_t> (4 * lanes_of(job.KP, tiles.width)))
-            by_code = np.zeros((weights.shape[1], lanes_of(job.KP, tiles.width)))
-            by_code[:, :job.K] = np.transpose(weights)
-            sc.factor = _own(by_code, keep)
-            job.n_scorers += 1
-            return 0
-        packed = _own(None, keep, job.KP * weights.shape[1])
-        pack_weights(&weights[0, 0], job.K, weights.shape[1], packed)
-        sc.factor = packed
-    else:
-        if spec.factor.ndim == 3:
-            sc.kind = FULL
-            job.z_size = max(job.z_size, <size_t> (4 * tiles.width * d))
-            factor = np.ascontiguousarray(spec.factor, dtype=np.float64)
-            length = sum(4 * min(i + 4, d) for i in range(0, d, 4))
-            packed = _own(None, keep, factor.shape[0] * length)
-            _pack_triangles(&factor[0, 0, 0], factor.shape[0], d, packed)
-            sc.factor = packed
-            sc.stride = length if factor.shape[0] > 1 or job.K == 1 else 0
-        else:
-            sc.kind = DIAG
-            sc.factor = _own(spec.factor, keep)
-        sc.mean = _own(spec.mean, keep)
-        if spec.dof is not None:
-            sc.dof = _own(spec.dof, keep)
-            sc.latent = job.latent_rows
-            job.latent_rows += 2 * job.K
-    job.n_scorers += 1
-    return 0
-
-
-cdef int _add_collector(Job *job, spec, int column, int d, list keep, list means) except -1:
-    cdef Collector *c = &job.collectors[job.n_collectors]
-    cdef int W = tiles.width, D, i
-    cdef double[:, ::1] mean
-    c.column, c.table, c.sums, c.scorer = column, job.table_size, job.sums_size, -1
-    if job.bytes != NULL:
-        c.kind = CODED
-        c.sums_k = job.m
-        job.table_size += lanes_of(job.K, tiles.width) * job.coding.n_entries
-        job.sums_size += job.m * <size_t> job.K
-        job.n_collectors += 1
-        means.append(None)
-        return 0
-    if hasattr(spec, "feature_map"):
-        c.features = _feature_index(job, spec, column, d)
-        if spec.feature_map == "one_hot":
-            c.kind = GATHER
-            c.d = d
-            c.sums_k = job.features[c.features].m
-            job.z_size = max(job.z_size, <size_t> (4 * lanes_of(job.KP, tiles.width)))
-            job.table_size += c.sums_k * lanes_of(job.KP, tiles.width)
-            job.sums_size += c.sums_k * job.K
-            job.n_collectors += 1
-            means.append(None)
-            return 0
-        c.kind = ROWS if job.plain and d >= WIDE_FROM and spec.feature_map == "x" else LINEAR
-        job.hard_resp = 1
-        c.d = job.features[c.features].m
-        c.width = lanes_of(c.d, W if c.kind == ROWS else 4)
-        c.table_k = c.width * (1 if c.kind == ROWS else W)
-        c.sums_k = c.d
-        means.append(None)
-    else:
-        c.d = d
-        c.kind = DIAG if spec.structure == "diag" else FULL if d < WIDE_FROM else WIDE
-        D = (d + 7) // 8 * 8 if c.kind == WIDE else (d + 3) // 4 * 4
-        c.width = D
-        c.table_k = D + D * (D + 8) // 2 if c.kind == WIDE else D * 2 * W if c.kind == DIAG \
-            else (D + (D // 4) * (D // 4 + 1) // 2 * 16) * W
-        c.sums_k = 2 * d if c.kind == DIAG else d + d * (d + 1) // 2
-        padded = np.zeros((job.K, D))
-        padded[:, :d] = spec.mean
-        mean = padded
-        means.append(padded[:, :d])
-        c.mean = &mean[0, 0]
-        if c.kind == WIDE:
-            job.z_size = max(job.z_size, <size_t> D * job.B)
-            job.wide = max(job.wide, D)
-        else:
-            # few components fill long queues within a chunk; many would leave the second-level cache with them.
-            # An odd number of cache lines: columns a power of two apart would push one another out.
-            c.room = min(56, max(24, QUEUED // (job.K * D) // 16 * 16 + 8))
-            c.queue = job.queue_size
-            job.queue_size += (D + 1) * <size_t> c.room * job.K
-        if spec.dof is not None:
-            for i in range(job.n_scorers):
-                if job.scorers[i].dof != NULL and job.scorers[i].column == column:
-                    c.scorer = i
-            if c.scorer < 0:
-                raise ValueError("a collector with degrees of freedom needs a scorer of the same columns that has them")
-            c.table_k += 2 * W
-            c.sums_k += 2
-    job.table_size += c.table_k * (job.KP if c.kind in (LINEAR, ROWS) else job.K)
-    job.sums_size += c.sums_k * job.K
-    job.n_collectors += 1
-    return 0
 
 
 cdef class Prepared:
@@ -285,12 +101,13 @@ cdef class Prepared:
         const double[:, ::1] log_prior=None, const int32_t[::1] codes=None, const int32_t[::1] labels_in=None,
         const double[::1] uniforms=None, const Py_ssize_t[::1] uniform_start=None, int32_t[::1] labels=None,
         double[::1] lse=None, double[:, ::1] resp=None, double[:, ::1] scores=None, coding=None, bint blind=False,
-        int n_threads=0,
+        bint in_float=False, int n_threads=0,
     ):
         cdef Job *job = &self.job
         cdef int K = n_components, d, column, width
         cdef double work
         cdef double[::1] total, inv_scale
+        cdef float[::1] float_origin, float_scale
         cdef const float[:, :] xf
         cdef const double[:, :] xd
         self.keep, self.means, self.dofs = [], [], []
@@ -306,10 +123,11 @@ cdef class Prepared:
         for column in range(d):
             job.plain = job.plain and origin[column] == 0.0 and scale[column] == 1.0
         if coding is not None:
-            _set_coding(job, coding, [*scorers, *collectors], self.keep)
+            set_coding(job, coding, [*scorers, *collectors], self.keep)
         job.assign = ASSIGNMENTS[assign]
         job.given = assign == "given"
         job.blind = blind
+        job.in_float = in_float
         # The block shrinks with the number of scores and columns so that it stays in the second-level cache, half as
         # large where vectors are short. There it is no power of two: columns would share their places in the first.
         # Tables of wide rows leave that cache in any case, the less often the more rows a block has.
@@ -318,7 +136,10 @@ cdef class Prepared:
         room = 65536 if large or d >= WIDE_FROM else 32768
         while job.B % (8 * tiles.width) == 0 and job.B > 32 and job.B * (K + 2 * d) > room:
             job.B //= 2
-        if job.n < 4 * job.B:
+        if in_float:
+            # scores and weights of all components stay in the second-level cache, if rows need not be fewer
+            job.B = FLOAT_ROWS if FLOAT_ROWS * job.KP <= FLOAT_NUMBERS else FLOAT_STEP
+        elif job.n < 4 * job.B:
             # few rows: no block is left half empty
             blocks = (job.n + job.B - 1) // job.B
             job.B = <int> ((job.n + blocks - 1) // blocks + 4 * tiles.width - 1) // (4 * tiles.width) * 4 * tiles.width
@@ -327,7 +148,7 @@ cdef class Prepared:
         job.z_size = max(<size_t> 4 * tiles.width * d, <size_t> job.KP * job.B if job.assign == DRAW else 0)
         work = 20.0 * K
         for spec, column, width in scorers:
-            _add_scorer(job, spec, column, width, self.keep)
+            add_scorer(job, spec, column, width, self.keep)
             if getattr(spec, "dof", None) is not None:
                 work += 40.0 * K
             # of one-hot features, as many count as there are columns
@@ -335,7 +156,7 @@ cdef class Prepared:
                                else spec.weights.shape[1] if hasattr(spec, "feature_map")
                                else width * (width + 1) / 2 if spec.factor.ndim == 3 else 2 * width)
         for spec, column, width in collectors:
-            _add_collector(job, spec, column, width, self.keep, self.means)
+            add_collector(job, spec, column, width, self.keep, self.means)
             self.dofs.append(self._dof_of(job.n_collectors - 1))
             work += 2.0 * (
                 width if job.collectors[job.n_collectors - 1].kind == GATHER
@@ -356,12 +177,15 @@ cdef class Prepared:
         for column in range(d):
             inv_scale[column] = 1.0 / scale[column]
         job.origin, job.inv_scale = &origin[0], &inv_scale[0]
+        float_origin, float_scale = np.array(origin, dtype=np.float32), np.array(inv_scale, dtype=np.float32)
+        job.float_origin, job.float_scale = &float_origin[0], &float_scale[0]
+        job.shifted = bool(np.any(origin))
         self.set_rows(log_weights, sample_weight, log_prior, codes, labels_in, uniforms, uniform_start, labels, lse,
                       resp, scores)
         if job.bytes != NULL and job.n_scorers == 1 and K <= 2 * tiles.width and (
             log_prior is None and codes is None and lse is None and resp is None and scores is None
         ):
-            job.products = _own(None, self.keep, (lanes_of(K, tiles.width) + 1) * job.coding.n_entries + 64)
+            job.products = own_array(None, self.keep, (lanes_of(K, tiles.width) + 1) * job.coding.n_entries + 64)
             job.top = job.products + lanes_of(K, tiles.width) * job.coding.n_entries + 64
         # A chunk holds at most some tens of milliseconds' work, so that no slice keeps a signal waiting, and wide
         # ones not much less, since their sums are long; its size depends on the work alone, never on the threads,
@@ -374,7 +198,7 @@ cdef class Prepared:
             self.n_threads = 1
         self.slice_chunks = max(self.n_threads, <Py_ssize_t> (self.n_threads * 2e8 / (work * job.chunk_rows)))
         # every array that the job points into lives as long as this object
-        self.keep += [X, origin, inv_scale, index]
+        self.keep += [X, origin, inv_scale, float_origin, float_scale, index]
 
     def _dof_of(self, int i):
         """Degrees of freedom by whose scales a collector weighs the rows, as they stand, or None."""
@@ -394,7 +218,7 @@ cdef class Prepared:
             raise ValueError("a hard pass has no responsibilities to write")
         # tiles read padded components
         width = lanes_of(job.KP, tiles.width)
-        self.log_weights = _own(None, self.keep, width)
+        self.log_weights = own_array(None, self.keep, width)
         memcpy(self.log_weights, &log_weights[0], K * sizeof(double))
         memset(self.log_weights + K, 0, (width - K) * sizeof(double))
         job.log_weights = self.log_weights
@@ -467,7 +291,7 @@ cdef class Prepared:
         for k in range(job.K):
             memcpy(<double *> c.mean + k * <size_t> c.width, mean + k * <size_t> sc.d, sc.d * sizeof(double))
         if sc.kind == FULL:
-            _pack_triangles(factor, job.K if sc.stride else 1, sc.d, <double *> sc.factor)
+            pack_triangles(factor, job.K if sc.stride else 1, sc.d, <double *> sc.factor)
         else:
             memcpy(<double *> sc.factor, factor, job.K * <size_t> sc.d * sizeof(double))
         memcpy(self.log_weights, log_weights, job.K * sizeof(double))
@@ -528,6 +352,10 @@ def run_pass(*args, **named):
         The rows of X as bytes, for parts that are all `Linear` in its feature map: X itself is not read.
     blind : bool, default=False
         Whether scorers with degrees of freedom only find what weighs the rows, and the scores stay as given.
+    in_float : bool, default=False
+        Whether scores and sums are formed in float; a score adds up to n_features roundings of its terms then. For soft
+        passes over float32 rows side by side in memory (float32 holds the origin, too) of 16 columns or more, with one
+        scorer and one collector that are linear in them, and without `index`, row state and outputs but weights.
     n_threads : int, default=0
         0 lets OpenMP decide.
 

@@ -58,6 +58,14 @@ typedef struct {
     double (*lane_sum)(const double *p);
     void (*tail_scores)(double dof, int d, double *Q, double *L, double *S, int B);
     void (*latent_sums)(const double *r, const double *u, const double *L, double *scaled, double *sums, int B);
+    int panel_rows;
+    void (*load_panel)(const float *x, ptrdiff_t row_stride, const float *origin, const float *inv_scale, int rows, int d,
+                       float *panel);
+    void (*panel_scores)(const float *panel, int m, const float *packed, int K, const double *start, double *S, int B);
+    int (*heavy_rows)(const double *R, int B, int rows, const double *least, int *members, float *weights);
+    void (*heavy_sums)(const float *x, ptrdiff_t row_stride, const float *origin, int d, int rows, int K,
+                       const int *members, const int *count, const float *weights, int room, double *table, int D,
+                       float *z);
 } tile_set;
 
 #endif

@@ -12,6 +12,7 @@
 #include "responsibilities.h"
 #include "sum_tiles.h"
 #include "wide_sums.h"
+#include "float_tiles.h"
 #include "feature_maps.h"
 #include "one_hot.h"
 #include "coded.h"
@@ -20,7 +21,8 @@ static const tile_set T(tiles) = {
     W, T(load), T(load_floats), T(linear_scores), T(full_scores), T(diag_scores), T(assign_soft), T(best_score),
     T(linear_sums), T(member_sums), T(full_sums), T(diag_sums), T(wide_sums), T(features), T(read_codes),
     T(gather_scores), T(gather_sums), T(unfold), T(fold), T(coded_scores), T(coded_sums), T(unlog), T(coded_soft),
-    T(top_scores), T(lane_sum), T(tail_scores), T(latent_sums),
+    T(top_scores), T(lane_sum), T(tail_scores), T(latent_sums), T(panel_rows),
+    T(load_panel), T(panel_scores), T(heavy_rows), T(heavy_sums),
 };
 
 #undef READ

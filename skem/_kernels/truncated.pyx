@@ -17,8 +17,9 @@ from libc.stdint cimport int32_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
+from skem._kernels.layout import FEATURE_MAPS
 from skem._kernels.parts import n_linear_features
-from skem._kernels.passes import FEATURE_MAPS, max_threads
+from skem._kernels.passes import max_threads
 from skem._kernels.scans import pack_tiles, pad_columns, scan_numbers, triangles_by_columns, window_components
 
 cimport skem._kernels._rows as rw

@@ -19,6 +19,8 @@ REQUIRED = {
 }
 # Share of the iterations after which a run that crawls is extrapolated, however cheap they are.
 EARLY = 0.1
+# A pass may be rough where the last one gained so many times what such a pass may lose.
+SURELY = 8.0
 
 
 class Model(NamedTuple):
@@ -307,6 +309,8 @@ class Algorithm:
         labels = np.full(len(source), -1, dtype=np.int32) if labels is None else labels.copy()
         steps = self.steps(model) if source.exact else None
         leaps = self._leaps(model, source, convergence, steps is not None)
+        # rough passes serve while the objective gains more than they may lose, but for the first and the last
+        rough = self.assign == "soft" and steps is leaps is None and source.may_be_rough(model.n_components)
         steps = steps if monitor is None else None
         objectives, converged, labelled = [], False, False
         while True:
@@ -325,8 +329,17 @@ class Algorithm:
                 labelled = n_iter >= self.max_iter
             else:
                 rows = {"labels_in": labels, "labels": labels} if self.assign == "hard" else {}
+                if rough and objectives:
+                    rows["rough"] = True
                 result = source.run(state.log_weights, state.theta, assign=self.assign, **rows)
                 value = self.objective(model, state, result)
+                if rough and objectives:
+                    gain, loss = value - objectives[-1], result.error * model.total_weight
+                    if not gain >= loss:
+                        result = source.run(state.log_weights, state.theta, assign=self.assign)
+                        value = self.objective(model, state, result)
+                    # gains shrink from pass to pass, and one that is made again is lost
+                    rough = gain > SURELY * loss > 0.0
                 # a leap is judged by the step that follows from it, too
                 judged = leaps is not None and leaps.leapt and np.isfinite(value)
                 following = self._update(model, result, state) if judged else None
@@ -352,6 +365,9 @@ class Algorithm:
             if leaps is not None and n_iter < self.max_iter:
                 # the last pass is left to a plain step, so that a run ends with statistics of its rows
                 state = leaps.take(before, state, objectives[-1])
+        if result is not None and result.error:
+            result = source.run(state.log_weights, state.theta, assign=self.assign, labels=labels)
+            objectives[-1], labelled = self.objective(model, state, result), True
         if self.of_labels and not converged:
             state = self._update(model, result, state)
             objectives[-1] = self.objective(model, state, result)

@@ -241,6 +241,38 @@ def test_wide_rows_in_their_own_units(n, d, K, dtype, assign):
     assert sums[0]["features"].tobytes() == expected[0]["features"].tobytes()
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("n", "d", "K"), [(1, 16, 1), (95, 17, 3), (96, 31, 9), (250, 48, 4), (2500, 70, 12), (300, 270, 7), (400, 33, 180)]
+)
+def test_soft_passes_in_float(n, d, K, weighted):
+    p = make("x", n, d, K, "soft", seed=d, weighted=weighted)
+    p["origin"] = p["origin"].astype(np.float32).astype(float) if d % 2 else np.zeros(d)
+    # some components far from some rows, and one with next to no mass
+    p["scorers"][0][0].weights[:] *= 10.0 * d**0.5
+    p["log_weights"][0] -= 30.0 * (K > 1)
+    wide = np.full((n, d + 3), np.nan, dtype=np.float32)
+    wide[:, 2:-1] = p["X"]
+    p["X"] = wide[:, 2:-1]
+    place, expected = p["scorers"], twin(**p)
+    (score, moved, n_k, (sums,)), other = (
+        run_pass(p["X"], p["origin"], p["scale"], K, p["log_weights"], place, place, sample_weight=p["weight"],
+                 in_float=True, n_threads=n_threads)
+        for n_threads in (1, 2)
+    )  # fmt: skip
+    size, terms = np.abs(place[0][0].weights).max(), np.abs((p["X"] - p["origin"]) / p["scale"])
+    # roundings to nearest add up like random steps; each is half a unit of a sum no larger than its terms
+    error = 6e-8 * size * terms.sum(axis=1).max()
+    assert moved == 0
+    assert abs(score - expected["score"]) <= error * expected["n_k"].sum()
+    np.testing.assert_allclose(n_k, expected["n_k"], rtol=4 * error, atol=1e-12 * n)
+    atol = 4 * error * terms.max() * expected["n_k"].max()
+    np.testing.assert_allclose(sums["features"], expected["sums"][0]["features"], rtol=4 * error, atol=atol)
+    # ... and they are the same for any number of threads
+    assert (score, n_k.tobytes()) == (other[0], other[2].tobytes())
+    assert sums["features"].tobytes() == other[3][0]["features"].tobytes()
+
+
 @pytest.mark.parametrize("kind", ["x_pairs", "full", "diag"])
 @pytest.mark.parametrize("n", [1, 3, 4, 7, 8, 31, 32, 127, 128, 129, 2047, 2048, 2049, 4500])
 def test_any_number_of_rows(kind, n):

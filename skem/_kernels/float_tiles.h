@@ -1,0 +1,156 @@
+/* Linear scores of float rows, and their sums, in float; included by tiles.h.
+ *
+ * Products are summed in float over at most so many columns or rows as a block has, and what they come to in double.
+ */
+
+#define REAL float
+#define REAL_IS_FLOAT
+#if W > 1
+#define LANES (2 * W)
+typedef float T(float_vec) __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef double T(wide_vec) __attribute__((vector_size(LANES * 8), aligned(8), may_alias));
+#define WIDEN(a) __builtin_convertvector(a, T(wide_vec))
+#else
+#define LANES 1
+typedef float T(float_vec);
+typedef double T(wide_vec);
+#define WIDEN(a) ((double)(a))
+#endif
+#define F T(float_vec)
+#define FCAT(p) (*(const F *)(p))
+#define WAT(p) (*(T(wide_vec) *)(p))
+#define N(name) T(float_##name)
+#include "panel.h"
+
+/* Columns whose part of a panel stays in the first-level cache, and whose products are summed in float. */
+#define STRIP 128
+
+static void T(load_panel)(const float *x, ptrdiff_t row_stride, const float *origin, const float *inv_scale, int rows,
+                          int d, float *panel)
+{
+    N(load_any)(0, x, row_stride, origin, inv_scale, NULL, rows, d, panel);
+}
+
+/* S[k] = start[k] + sum_i weights[k, i] X[i] for the rows of a panel; weights packed as (K / 4, m, 4), B between the
+ * rows of S. */
+static void T(panel_scores)(const float *panel, int m, const float *packed, int K, const double *start, double *S,
+                            int B)
+{
+    for (int i = 0; i < m; i += STRIP) {
+        int last = i + STRIP < m ? i + STRIP : m;
+        for (int k = 0; k < K; k += 4) {
+            const float *w = packed + (size_t)k * m + 4 * i, *x = panel + (size_t)i * ROWS;
+            double *s = S + (size_t)k * B;
+            F a[4][DEEP];
+            UNROLL for (int c = 0; c < 4; c++)
+                UNROLL for (int v = 0; v < DEEP; v++) a[c][v] = (F){0};
+            for (int j = i; j < last; j++, w += 4, x += ROWS)
+                UNROLL for (int c = 0; c < 4; c++)
+                    UNROLL for (int v = 0; v < DEEP; v++) a[c][v] += w[c] * FCAT(x + v * LANES);
+            UNROLL for (int c = 0; c < 4; c++)
+                UNROLL for (int v = 0; v < DEEP; v++) {
+                    double *to = s + (size_t)c * B + v * LANES;
+                    WAT(to) = i ? WIDEN(a[c][v]) + WAT(to) : WIDEN(a[c][v]) + start[k + c];
+                }
+        }
+    }
+}
+
+/* Rows that weigh more than `least` in any of four components, and their four weights as floats; their number. */
+static int T(heavy_rows)(const double *R, int B, int rows, const double *least, int *members, float *weights)
+{
+    int count = 0;
+    for (int n = 0; n < rows; n++) {
+        double r0 = R[n], r1 = R[B + n], r2 = R[2 * B + n], r3 = R[3 * B + n];
+        float *w = weights + 4 * count;
+        members[count] = n;
+        w[0] = (float)r0, w[1] = (float)r1, w[2] = (float)r2, w[3] = (float)r3;
+        count += (r0 > least[0]) | (r1 > least[1]) | (r2 > least[2]) | (r3 > least[3]);
+    }
+    return count;
+}
+
+/* table (4, D) += sum over `count` members n of weights[n, c] z[n] in the columns of so many vectors, of which the first
+ * `skipped` columns are left out; z has `step` numbers a row. */
+static ALWAYS_INLINE void T(heavy_tile)(const int vectors, const float *z, ptrdiff_t step, const int *members, int count,
+                                        const float *weights, int skipped, double *table, int D)
+{
+    F a[4][DEEP];
+    UNROLL for (int c = 0; c < 4; c++)
+        EACH(v) a[c][v] = (F){0};
+    for (int i = 0; i < count; i++, weights += 4) {
+        const float *p = z + members[i] * step;
+        UNROLL for (int c = 0; c < 4; c++)
+            EACH(v) a[c][v] += weights[c] * FCAT(p + v * LANES);
+    }
+    if (skipped) {
+        for (int c = 0; c < 4; c++) {
+            float lanes[LANES];
+            *(F *)lanes = a[c][0];
+            for (int v = skipped; v < LANES; v++) table[(size_t)c * D + v] += lanes[v];
+        }
+        return;
+    }
+    UNROLL for (int c = 0; c < 4; c++)
+        EACH(v) WAT(table + (size_t)c * D + v * LANES) += WIDEN(a[c][v]);
+}
+
+/* Some columns of rows x - origin (as they are where it is NULL), one row after the other. */
+static ALWAYS_INLINE void T(copy_strip)(const int vectors, const float *x, ptrdiff_t row_stride, const float *origin,
+                                        int rows, float *z)
+{
+    for (int n = 0; n < rows; n++, x += row_stride, z += vectors * LANES)
+        EACH(v) {
+            F a = FCAT(x + v * LANES);
+            if (origin) a -= FCAT(origin + v * LANES);
+            *(F *)(z + v * LANES) = a;
+        }
+}
+
+/* The same for all components (K / 4 lists of up to `room` members and weights), rows first copied to z (rows, ROWS):
+ * where they lie, those a power of two apart would push one another out of the first-level cache. */
+static ALWAYS_INLINE void T(heavy_strip)(const int vectors, const float *x, ptrdiff_t row_stride, const float *origin,
+                                         int rows, int K, const int *members, const int *count, const float *weights,
+                                         int room, int skipped, double *table, int D, float *z)
+{
+    if (origin) T(copy_strip)(vectors, x, row_stride, origin, rows, z);
+    else T(copy_strip)(vectors, x, row_stride, NULL, rows, z);
+    for (int k = 0; k < K; k += 4, members += room, weights += 4 * room)
+        T(heavy_tile)(vectors, z, vectors * LANES, members, count[k / 4], weights, skipped, table + (size_t)k * D, D);
+}
+
+/* table (K, D) += sums of weights (x - origin) over the rows that T(heavy_rows) lists for each four components; of d
+ * columns, no fewer than a vector holds. origin NULL is zero; z: scratch (rows, ROWS). */
+static void T(heavy_sums)(const float *x, ptrdiff_t row_stride, const float *origin, int d, int rows, int K,
+                          const int *members, const int *count, const float *weights, int room, double *table, int D,
+                          float *z)
+{
+#define STRIP_OF(vectors, skipped)                                                                                    \
+    T(heavy_strip)(vectors, x + j, row_stride, origin ? origin + j : NULL, rows, K, members, count, weights, room,    \
+                   skipped, table + j, D, z)
+    int j = 0;
+    for (; j + DEEP * LANES <= d; j += DEEP * LANES) STRIP_OF(DEEP, 0);
+    for (; j + 2 * LANES <= d; j += 2 * LANES) STRIP_OF(2, 0);
+    for (; j + LANES <= d; j += LANES) STRIP_OF(1, 0);
+    if (j < d) {
+        int skipped = j - (d - LANES);
+        j = d - LANES;
+        STRIP_OF(1, skipped);
+    }
+#undef STRIP_OF
+}
+
+enum { T(panel_rows) = ROWS };
+
+#undef REAL
+#undef REAL_IS_FLOAT
+#undef LANES
+#undef WIDEN
+#undef F
+#undef FCAT
+#undef WAT
+#undef N
+#undef DEEP
+#undef ROWS
+#undef ACROSS
+#undef STRIP
