@@ -7,7 +7,7 @@ import numpy as np
 from skem._kernels.truncated import run_truncated, tile_components
 from skem.engine import Source
 
-# Components of the sets of rows alike that a row looks at in a pass, at most.
+# Components of the sets of rows alike that a row looks at in a pass, at most; where there are no more at all, those.
 NEAR = 512
 
 
@@ -51,7 +51,9 @@ class TruncatedSource(Source):
     def _window(self, n_components):
         """Tiles of components that the next pass looks at, whatever the rows' sets."""
         n_tiles = -(-n_components // tile_components)
-        return n_tiles if self._sets is None else min(n_tiles, -(-self.n_active // tile_components))
+        if self._sets is None or n_components <= NEAR:
+            return n_tiles
+        return min(n_tiles, -(-self.n_active // tile_components))
 
     def _once(self, log_weights, part, collectors, *, assign="soft", **rows):
         plain = {"sample_weight", "labels_in", "labels"} >= rows.keys()
@@ -59,15 +61,19 @@ class TruncatedSource(Source):
             return super()._once(log_weights, part, collectors, assign=assign, **rows)
         n_components, summary = len(log_weights), self.family.summary_
         n_tiles, fresh = self._window(n_components), self._sets is None
+        near = NEAR if n_components > NEAR else 0
         if fresh:
             self._sets = np.empty((len(self), self.n_active), dtype=np.int32)
         result = run_truncated(
             self.X, summary.origin, summary.scale, n_components, log_weights + part.offset, part, collectors[0][0],
-            self._sets, fresh=fresh, first_tile=self._first_tile, n_tiles=n_tiles, near=NEAR,
+            self._sets, fresh=fresh, first_tile=self._first_tile, n_tiles=n_tiles, near=near,
             order=self._order, hard=assign == "hard", **rows,
         )  # fmt: skip
         # rows alike one after the other: they look at the components of each other's sets, and these stay in the cache
-        self._order = np.argsort(self._sets[:, 0], kind="stable").astype(np.int32)
+        best = self._sets[:, 0]
+        # two bytes are sorted by radix
+        best = best.astype(np.uint16) if n_components <= 1 << 16 else best
+        self._order = np.argsort(best, kind="stable").astype(np.int32)
         self._first_tile = (self._first_tile + n_tiles) % -(-n_components // tile_components)
         if assign == "hard" and result[1] == 0:
             # no row moves within its set: whether one would elsewhere, a whole pass tells

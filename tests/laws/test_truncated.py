@@ -199,6 +199,18 @@ def test_the_final_score_is_the_whole_likelihood():
         np.testing.assert_array_equal(mixture.labels_, mixture.predict(X))
 
 
+def test_few_components_are_not_lost():
+    """Where a pass can look at all of them, it ends no lower than the whole fit but for the shares left out."""
+    rng = np.random.default_rng(0)
+    X = 5.0 * rng.normal(size=(20, 3))[rng.integers(20, size=900)] + rng.normal(size=(900, 3))
+    whole, truncated = (
+        EMMixture(20, family=Gaussian("spherical"), n_active=n_active, random_state=3, tol=1e-3).fit(X)
+        for n_active in (None, 3)
+    )
+    assert truncated.n_components_ == 20
+    assert truncated.lower_bound_ > whole.lower_bound_ - 2e-3
+
+
 def test_a_python_family_is_refused():
     from toy_family import Rayleigh
 
