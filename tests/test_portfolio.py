@@ -12,8 +12,9 @@ from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalM
 from skem.engine import Source
 from skem.families import Gaussian, Poisson
 from skem.inference.base import Model
+from skem.inference.compiled_runs import CompiledRuns
 from skem.inference.em import EM
-from skem.inference.short import CompiledRuns, PlainRuns
+from skem.inference.short import PlainRuns
 from skem.portfolio import Portfolio
 from skem.summary import summarize
 from skem.weights import DirichletWeights
@@ -100,7 +101,7 @@ def test_compiled_short_runs_are_the_plain_ones():
     source = Source(X_IRIS, None, family)
     model, em = Model.build(family, DirichletWeights(1.0), 3, source), EM(tol=0)
     labels = [np.arange(150, dtype=np.int32) % 3, (np.arange(150) // 50).astype(np.int32)]
-    both = [CompiledRuns(model, source, family.mle_step(3), em.start, 2), PlainRuns(em, model, source, em.start)]
+    both = [CompiledRuns(em, model, source, family.mle_step(3), em.start, 2), PlainRuns(em, model, source, em.start)]
     for runs in both:
         for own in labels:
             runs.begin(own)

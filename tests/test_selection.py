@@ -22,7 +22,6 @@ from skem.families import Gaussian, Poisson
 from skem.selection.folds import make_folds
 from skem.selection.hierarchy import Hierarchy
 from skem.selection.neighbors import Neighbors
-from skem.summary import summarize
 
 DATA = Path(__file__).parent / "data"
 COLUMNS = {"full": "VVV", "tied": "EEE", "diag": "VVI", "spherical": "VII"}
@@ -205,25 +204,23 @@ def test_starts_cut_and_join_what_gains_the_most():
     def labelled(labels):
         return EMMixture(1 + labels.max(), init=labels, max_iter=0).fit(X)
 
-    def labels_of(start, neighbors):
-        source, labels = neighbors.source, np.empty(len(X), dtype=np.int32)
-        source.run(*start, collect=False, assign="hard", labels=labels)
-        inverse = np.empty(len(X), dtype=int)
-        inverse[source.index] = np.arange(len(X))
-        return labels[inverse]
+    def labels_of(start):
+        labels = np.empty(len(X), dtype=np.int32)
+        labels[start.source.index] = start.labels
+        return labels
 
     # one pair apart, the other in one component
     three = labelled(np.array([0, 1, 2, 2])[truth])
     neighbors = Neighbors(X, None, three.family_)
-    (start,) = neighbors.splits(three, 4, 1)
-    assert adjusted_rand_score(truth, labels_of(start, neighbors)) == 1.0
+    (start,) = neighbors.splits(three.labels_, 4, 1)
+    assert adjusted_rand_score(truth, labels_of(start)) == 1.0
     # both pairs in one component each: two at a time
     two = labelled(np.array([0, 0, 1, 1])[truth])
-    assert adjusted_rand_score(truth, labels_of(neighbors.splits(two, 4, 2)[0], neighbors)) == 1.0
-    (start,) = neighbors.merges(labelled(truth), 2)
-    assert adjusted_rand_score(two.labels_, labels_of(start, neighbors)) == 1.0
+    assert adjusted_rand_score(truth, labels_of(neighbors.splits(two.labels_, 4, 2)[0])) == 1.0
+    (start,) = neighbors.merges(labelled(truth).labels_, 2)
+    assert adjusted_rand_score(two.labels_, labels_of(start)) == 1.0
     # a component is cut once only
-    assert neighbors.splits(two, 5, 1) == []
+    assert neighbors.splits(two.labels_, 5, 1) == []
 
 
 # -- the table -----------------------------------------------------------------------------------------
@@ -238,6 +235,17 @@ def test_table_is_a_data_frame_of_what_the_fits_say():
     bic = -2.0 * frame.log_likelihood + frame.n_parameters * np.log(len(X))
     np.testing.assert_allclose(frame.score, -bic, rtol=1e-12)
     assert (frame.sort_values("rank").score.diff()[1:] <= 0).all()
+
+
+def test_candidates_may_have_noise():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([blobs(150, 2), rng.uniform(-30, 30, size=(30, 2))])
+    mixture = EMMixture(noise=0.1, init="k-means", random_state=0)
+    selection = MixtureSelection(mixture, n_components=(2, 3, 4), families=CLASSIC).fit(X)
+    assert not selection.results_["error"].any()
+    best = clone(mixture).set_params(**selection.best_params_).fit(X)
+    assert selection.best_score_ == -best.bic(X)
+    assert 0.05 < selection.noise_weight_ < 0.3
 
 
 def test_degenerate_candidates_have_no_score():
@@ -418,8 +426,11 @@ def test_merged_rows_are_cut_at_any_number():
     X = rng.standard_normal((90, 2)) * [2.0, 0.5] + 8.0 * np.column_stack([0 * truth, truth])
     weight = rng.integers(1, 4, 90).astype(float)
     hierarchy = Hierarchy(X, weight, 5)
-    family = Gaussian("diag").bind(summarize(X, weight, "columns"))
-    given = hierarchy.cut(3, family)
-    assert np.sort(given.n_k) == pytest.approx(np.sort(np.bincount(truth, weight)), rel=0.1)
-    np.testing.assert_allclose(hierarchy.cut(1, family).n_k, weight.sum())
-    assert Hierarchy(X[:4], None, 5).cut(5, Gaussian().bind(summarize(X[:4], None, "affine"))) is None
+    source, labels = hierarchy.cut(3)
+    assert adjusted_rand_score(truth[source.index], labels) == pytest.approx(1.0, abs=0.1)
+    assert not hierarchy.cut(1).labels.any()
+    # a cut is the one below it with two clusters joined
+    for many in (3, 4, 5):
+        pairs = set(zip(hierarchy.cut(many).labels, hierarchy.cut(many - 1).labels, strict=True))
+        assert len(pairs) == many
+    assert Hierarchy(X[:4], None, 5).cut(5) is None

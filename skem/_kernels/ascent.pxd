@@ -51,6 +51,15 @@ cdef class Step:
         self,
         Prepared next,             # OUT its parameters, those of the last update
     ) noexcept nogil
+    cdef size_t memory(self) noexcept nogil
+    cdef void leave(
+        self,
+        double *memory,            # OUT of that size: what the next update goes on from besides sums
+    ) noexcept nogil
+    cdef void enter(
+        self,
+        const double *memory,      # IN  the same
+    ) noexcept nogil
 
 
 cdef class WeightStep:

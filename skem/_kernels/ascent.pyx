@@ -99,6 +99,11 @@ cdef class Convergence:
         """Return the larger of the last two ratios of gains, 0 where there are none yet."""
         return self.ratio() if self.n_gains >= 3 else 0.0
 
+    def remaining(self):
+        """Return the gain that seems to be left, 0 where nobody can tell."""
+        cdef double left = self.left() if self.n_gains >= 3 and self.last < 0 else 0.0
+        return left if left < INFINITY else 0.0
+
     def restart(self):
         """Forget the objectives so far: the next one has not come by a step from the last.
 
@@ -181,6 +186,32 @@ cdef class Step:
 
     cdef void load(self, Prepared next) noexcept nogil:
         """Hand the parameters of the last update to the next pass."""
+        return
+
+    def during(self, theta):
+        """What `mle` needs to go on from the sums of the last pass; None where they are enough.
+
+        Parameters
+        ----------
+        theta : Parameters
+            Any of the same components.
+
+        Returns
+        -------
+        during : Parameters or None
+        """
+        return None
+
+    cdef size_t memory(self) noexcept nogil:
+        """Numbers that a run is to keep for its next update, besides the sums of its last pass."""
+        return 0
+
+    cdef void leave(self, double *memory) noexcept nogil:
+        """Write them, for another run is to go on."""
+        return
+
+    cdef void enter(self, const double *memory) noexcept nogil:
+        """Read them; NaN where a run is to begin with no parameters before it."""
         return
 
 

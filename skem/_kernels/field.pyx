@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from libc.math cimport INFINITY, NAN
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy
 
 from skem._kernels._job cimport HARD, SOFT
-from skem._kernels.ascent cimport Step, share_out
+from skem._kernels.ascent cimport Convergence, Step, share_out
 from skem._kernels.passes cimport Prepared
 
 
@@ -25,11 +26,13 @@ cdef class Field:
     cdef Step step
     cdef double[:, ::1] sums           # (n_runs, sums_size) of each run's last pass
     cdef double[:, ::1] mean           # (n_runs, K d) that these are about
+    cdef double[:, ::1] memory         # (n_runs, step.memory()) of the step
 
     def __init__(self, Prepared p, Step step, Py_ssize_t n_runs):
         cdef Py_ssize_t width = 0 if p.job.scorers[0].mean == NULL else p.job.K * p.job.scorers[0].d
         self.p, self.step = p, step
         self.sums, self.mean = np.zeros((n_runs, p.job.sums_size)), np.zeros((n_runs, max(width, 1)))
+        self.memory = np.full((n_runs, max(<Py_ssize_t> step.memory(), 1)), np.nan)
 
     def begin(self, Py_ssize_t run, const int32_t[::1] codes, double share=0.0):
         """Collect the statistics of given labels.
@@ -49,6 +52,7 @@ cdef class Field:
         cdef double *sums = n_k + K
         cdef double mass = 0.0, common
         self.mean[run, :] = 0.0
+        self.memory[run, :] = NAN
         if p.means[0] is not None:
             p.means[0][...] = 0.0
         p.job.assign, p.job.given, p.job.codes, p.job.n_scorers = HARD, 1, &codes[0], 0
@@ -67,7 +71,10 @@ cdef class Field:
                     sums[k * m + i] = (1.0 - share) * sums[k * m + i] + share * n_k[k] / mass * common
         memcpy(&self.sums[run, 0], p.job.total, p.job.sums_size * sizeof(double))
 
-    def go_on(self, Py_ssize_t run, Py_ssize_t n_updates, double rest=0.0):
+    def go_on(
+        self, Py_ssize_t run, Py_ssize_t n_updates, double rest=0.0, Convergence convergence=None,
+        double goal=-INFINITY, Py_ssize_t least=0,
+    ):
         """Alternate updates and passes.
 
         Parameters
@@ -76,6 +83,12 @@ cdef class Field:
         n_updates : int
         rest : float, default=0
             Gain of an update up to which a run goes on no further.
+        convergence : Convergence, default=None
+            Judges the end in place of `rest`.
+        goal : float, default=-inf
+            Score that a run must get above: one that seems to end below goes on no further.
+        least : int, default=0
+            Updates before such a judgement.
 
         Returns
         -------
@@ -83,6 +96,8 @@ cdef class Field:
             Of the last pass, base measure left out.
         n_done : int
             Updates made; fewer than asked for where the step declined, or little was left to gain.
+        declined : bool
+            Whether the step did.
         """
         cdef Prepared p = self.p
         cdef Step step = self.step
@@ -91,23 +106,36 @@ cdef class Field:
         cdef size_t width = p.job.K * <size_t> p.job.scorers[0].d * sizeof(double)
         cdef bint centred = p.job.scorers[0].mean != NULL
         cdef Py_ssize_t n_done = 0
+        cdef bint declined = False
         cdef double score = 0.0, before
         memcpy(p.job.total, &self.sums[run, 0], size)
         if centred:
             memcpy(<double *> p.job.scorers[0].mean, &self.mean[run, 0], width)
+        step.enter(&self.memory[run, 0])
         while n_done < n_updates:
             if not share_out(p.job.K, &p.job.total[2], &log_weights[0]) or not step.update(p, &log_weights[0]):
+                declined = True
                 break
             step.load(p)
             p.run()
             before, score = score, p.job.total[0] + step.shared
             n_done += 1
-            if n_done > 1 and score - before <= rest:
+            if convergence is not None:
+                if convergence.judge(score):
+                    break
+                if n_done >= least and convergence.n_gains >= 3 and score + convergence.left() <= goal:
+                    break
+            elif n_done > 1 and score - before <= rest:
                 break
+        step.leave(&self.memory[run, 0])
         memcpy(&self.sums[run, 0], p.job.total, size)
         if centred:
             memcpy(&self.mean[run, 0], p.job.scorers[0].mean, width)
-        return score, n_done
+        return score, n_done, bool(declined)
+
+    def enter(self, Py_ssize_t run):
+        """Let the step remember what a run has to go on from."""
+        self.step.enter(&self.memory[run, 0])
 
     def masses(self, Py_ssize_t run):
         """Component masses (K,) of a run's last pass."""

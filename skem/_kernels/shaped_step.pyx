@@ -5,7 +5,8 @@ import numpy as np
 from skem._kernels.gaussian import CODES as STRUCTURES
 from skem._kernels.shapes import CODES
 
-from libc.math cimport fabs
+from libc.math cimport fabs, isnan
+from libc.string cimport memcpy
 
 from skem._kernels.gaussian cimport DIAG, MaximumLikelihood, constrain_all, each_covariance
 from skem._kernels.linalg cimport gram
@@ -127,15 +128,37 @@ cdef class ShapedMaximumLikelihood(MaximumLikelihood):
         arrays["offset"] = np.array(self.previous_log_det)
         return type(theta)(arrays, theta.shared)
 
+    def during(self, theta):
+        if isnan(self.now_log_det[0]):
+            return None
+        arrays = dict(theta.to_dict()["arrays"])
+        arrays["factor"] = np.array(self.now).reshape(arrays["factor"].shape)
+        arrays["offset"] = np.array(self.now_log_det)
+        return type(theta)(arrays, theta.shared)
+
+    cdef size_t memory(self) noexcept nogil:
+        return self.now.shape[0] + self.now_log_det.shape[0]
+
+    cdef void leave(self, double *memory) noexcept nogil:
+        memcpy(memory, &self.now[0], self.now.shape[0] * sizeof(double))
+        memcpy(memory + self.now.shape[0], &self.now_log_det[0], self.now_log_det.shape[0] * sizeof(double))
+
+    cdef void enter(self, const double *memory) noexcept nogil:
+        memcpy(&self.now[0], memory, self.now.shape[0] * sizeof(double))
+        memcpy(&self.now_log_det[0], memory + self.now.shape[0], self.now_log_det.shape[0] * sizeof(double))
+
     cdef bint estimate(self) noexcept nogil:
         cdef int k, K = self.K, d = self.d
         cdef double mass = 0.0, size = 0.0, old, new
-        if not estimate_all(self.model, K, d, &self.nu[0], &self.scatter[0], &self.now[0], &self.now_log_det[0],
-                            &self.room[0], &self.covariance[0]):
+        cdef bint first = isnan(self.now_log_det[0])
+        if not estimate_all(self.model, K, d, &self.nu[0], &self.scatter[0], NULL if first else &self.now[0],
+                            &self.now_log_det[0], &self.room[0], &self.covariance[0]):
             return False
         if constrain_all(self.structure, K, d, &self.covariance[0], &self.variance[0], self.floor, &self.scratch[0],
                          &self.factor[0], &self.log_det[0], &self.flags[0]):
             return False
+        if first:
+            return True
         for k in range(K):
             mass += self.nu[k]
         old = likelihood(self.structure, K, d, &self.nu[0], &self.scatter[0], &self.now[0], &self.now_log_det[0],

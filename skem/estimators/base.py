@@ -183,7 +183,7 @@ class BaseMixture(
             if constraints:
                 validate_parameters(part, constraints)
 
-    def _validate_fit(self, X, sample_weight):
+    def _validate_fit(self, X, sample_weight, sized=True):
         """The family that has learned its levels, X and weights (None where all are 1) of a fit."""
         self._validate_parameters()
         family = self._family().learn(X)
@@ -191,12 +191,17 @@ class BaseMixture(
         family.validate(X)
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, X)
+        if sized:
+            self._check_size(X, sample_weight)
+        return family, X, sample_weight
+
+    def _check_size(self, X, sample_weight):
+        """Check that there are rows for all components."""
         n = X.shape[0] if sample_weight is None else np.count_nonzero(sample_weight)
         if not self._upper_bound and n < self.n_components:
             raise ValueError(
                 f"n_components={self.n_components} needs at least as many rows with weight; X has n_samples={n}"
             )
-        return family, X, sample_weight
 
     # -- fitting ---------------------------------------------------------------------------------
 
@@ -246,16 +251,50 @@ class BaseMixture(
             )
         if warm and old_d != X.shape[1]:
             raise ValueError(f"warm_start: the fitted mixture has {old_d} features, X has {X.shape[1]}")
+        self._solve(self._bind(family, X, sample_weight), X, sample_weight, warm, given=(given_X, y, given_weight))
+
+    def _bind(self, family, X, sample_weight):
+        """Family bound to validated rows."""
+        self._algorithm().require(family)
+        return family.bind(summarize(X, sample_weight, family.equivariance))
+
+    def _seeds(self):
+        """Seeds of the runs of a fit that draws its starts."""
+        return check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_init)
+
+    def _solve(self, family, X, sample_weight, warm=False, *, seeds=None, given=None, publish=True):
+        """Find the best run on validated rows.
+
+        Parameters
+        ----------
+        family : Family
+            Bound to the rows.
+        X : ndarray of shape (n_samples, n_features)
+        sample_weight : ndarray of shape (n_samples,) or None
+        warm : bool, default=False
+            Whether to start from the mixture fitted before.
+        seeds : int ndarray of shape (n_init,), default=None
+            In place of those of `random_state`.
+        given : tuple of (X, y, sample_weight), default=None
+            What callbacks see.
+        publish : bool, default=True
+            Whether to set attributes.
+
+        Returns
+        -------
+        model : Model
+            That of the run.
+        source : Source
+        fit : Fit
+        """
         algorithm = self._algorithm()
-        algorithm.require(family)
-        family = family.bind(summarize(X, sample_weight, family.equivariance))
         source = self._source(X, sample_weight, family)
         model = Model.build(family, self._weights(self._n_start), self._n_start, source)
         model, source = self._under_prior(model, source)
         rngs: list[np.random.Generator | None] = [None]
         if not (warm or is_given(self.init)):
-            seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_init)
-            rngs = [np.random.default_rng(seed) for seed in seeds]
+            rngs = [np.random.default_rng(seed) for seed in (self._seeds() if seeds is None else seeds)]
+        given_X, y, given_weight = given or (X, None, sample_weight)
         monitor = Monitor(
             self,
             len(rngs) * (FINALISTS if self._races(rngs) else 1),
@@ -266,8 +305,11 @@ class BaseMixture(
             metadata=None if given_weight is None else {"sample_weight": given_weight},
         )
         fit = self._infer(model, source, algorithm, rngs, warm, monitor)
-        self._publish(model if fit.model is None else fit.model, source, fit)
+        found = model if fit.model is None else fit.model
+        if publish:
+            self._publish(found, source, fit)
         monitor.finish()
+        return found, source, fit
 
     def _under_prior(self, model, source):
         """Model and source of the fit under that prior of the family which all its runs are to have."""

@@ -4,17 +4,23 @@ from typing import Any
 
 import numpy as np
 
+from skem._compat import with_callbacks
+from skem.canonical import SUBSAMPLE
 from skem.distinct import DistinctSource
 from skem.engine import Source
 from skem.inference.base import Model
-from skem.portfolio import MOST_COMPONENTS, Portfolio
-from skem.starts import start, theta_from_parameters
+from skem.inference.short import PlainRuns, short_runs
+from skem.memory import recall
+from skem.portfolio import MOST_COMPONENTS, Portfolio, StartRecord
+from skem.starts import seed_labels, start, theta_from_parameters
 from skem.weights import LOG_ZERO
 
 # From so many rows for each distinct one, soft runs work on distinct rows with their weights.
 JOINED = 4
 # Finding them takes some 64 bytes a row for a moment, more than all else that a fit needs where rows are many.
 MOST_JOINED = 1 << 17
+# Runs that a candidate of a selection has at most: its own, and those from merged rows and from its neighbours.
+MOST_RUNS = 8
 
 
 class RunsMixin:
@@ -25,7 +31,11 @@ class RunsMixin:
     family_: Any
     n_components: int
     n_components_: int
+    verbose: int
+    _algorithm: Any
+    _weights: Any
     _source: Any
+    _solve: Any
     _theta: Any
     _log_weights: Any
 
@@ -51,6 +61,60 @@ class RunsMixin:
         if algorithm.assign != "soft" or type(source) is not Source or not few:
             return source
         return DistinctSource.of(source)[0]
+
+    def _first_run(self, family, X, sample_weight, seeds):
+        """The run of a fit to validated rows, among runs which more may be added to.
+
+        Parameters
+        ----------
+        family : Family
+            Bound to the rows.
+        X : ndarray of shape (n_samples, n_features)
+        sample_weight : ndarray of shape (n_samples,) or None
+        seeds : int ndarray of shape (n_init,)
+
+        Returns
+        -------
+        runs : PlainRuns or CompiledRuns
+        record : StartRecord or None
+        """
+        algorithm = self._algorithm()
+
+        def begin(model, given):
+            return self._order_start(algorithm, model, given)
+
+        watched = bool(self.verbose or getattr(self, "_skl_callbacks", None))
+        if not watched and len(seeds) == 1 and X.shape[0] <= SUBSAMPLE:
+            runs = self._compiled_run(family, X, sample_weight, np.random.default_rng(seeds[0]), algorithm, begin)
+            if runs is not None:
+                return runs, StartRecord(self.init, 1, 1)
+        solve = with_callbacks(type(self)._solve)
+        model, source, fit = solve(self, family, X, sample_weight, seeds=seeds, publish=watched)
+        runs = PlainRuns(algorithm, model.resize(self._n_start), source, begin)
+        runs.adopt(fit)
+        return runs, fit.start
+
+    def _compiled_run(self, family, X, sample_weight, rng, algorithm, begin):
+        """Compiled runs, of which one has begun as the fit's would; None where that is more than one of them."""
+        source, K = self._source(X, sample_weight, family), self._n_start
+        if self._races([rng]) or family.has("nested") or self._joined(source, algorithm) is not source:
+            return None
+
+        def middle():
+            return family.mle(source.assign_given(1, codes=np.zeros(len(source), np.int32)).stats)
+
+        model = Model.build(family, self._weights(K), K, source)
+        about = np.full(K, -np.log(K)), recall(middle, (family,)).take(np.zeros(K, dtype=int))
+        runs = short_runs(algorithm, model, source, begin, MOST_RUNS, about)
+        if isinstance(runs, PlainRuns):
+            return None
+        runs.begin(seed_labels(source, K, self._plain_init, rng))
+        return runs
+
+    @property
+    def _plain_init(self):
+        """Name of the start of a run that is no race: the plainest of a portfolio."""
+        return "k-means" if self.init == "portfolio" else self.init
 
     def _best(self, portfolio, source, rows, rngs, warm, monitor):
         """The best run over `rows` from all starts."""
@@ -101,7 +165,7 @@ class RunsMixin:
             yield "warm start", None, source.run(*self._warm_start(source.family), assign=algorithm.assign)
         elif not self._races([rng]):
             # a cell that explores by itself begins at the plainest start of a portfolio
-            init = "k-means" if isinstance(self.init, str) and self.init == "portfolio" else self.init
+            init = self._plain_init if isinstance(self.init, str) else self.init
             name = "given" if rng is None else init
             yield name, None, start(source, portfolio.model.n_components, init, rng, algorithm.assign)
         else:

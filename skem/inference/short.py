@@ -1,16 +1,13 @@
 """Many runs of one algorithm side by side, each of which may rest and go on: what a race between starts is made of."""
 
 import copy
-from typing import Any
 
 import numpy as np
 
 from skem.engine import Pass
 from skem.inference.base import Fit
+from skem.inference.compiled_runs import CompiledRuns
 from skem.starts import assign_labels
-
-# Gain of an iteration, in nats a row, up to which a short run rests.
-AT_REST = 1e-7
 
 
 class PlainRuns:
@@ -29,14 +26,27 @@ class PlainRuns:
         self.algorithm = copy.copy(algorithm)
         self.model = model
         self.source = source
+        self._max_iter = algorithm.max_iter
         self._begin = begin
-        self._fits = []
+        self._fits: list[Fit | None] = []
+
+    @property
+    def n_runs(self):
+        """Runs that have begun."""
+        return len(self._fits)
 
     def begin(self, codes):
         """Add a run that starts from labels; its number is that of the runs before it."""
-        given = assign_labels(self.source, self.model.n_components, codes, self.algorithm.assign)
+        self.begin_at(assign_labels(self.source, self.model.n_components, codes, self.algorithm.assign))
+
+    def begin_at(self, given):
+        """Add a run that starts from the `Pass` of a start."""
         state = self._begin(self.model, given)
-        self._fits.append(Fit(state, -np.inf, [], 0, False, None))
+        self.adopt(Fit(state, -np.inf, [], 0, False, None))
+
+    def adopt(self, fit):
+        """Add a run as far as it has come elsewhere."""
+        self._fits.append(fit)
 
     def go_on(self, run, n_iter):
         """Bring a run to so many iterations.
@@ -65,56 +75,53 @@ class PlainRuns:
         state = self._fits[run].state
         return Pass(-np.inf, 0, state.n_k, state.stats)
 
+    def climb(self, run, goal=-np.inf):
+        """Bring a run near its end.
 
-class CompiledRuns:
-    """Runs of maximum-likelihood EM, compiled, in the same passes; one that needs other passes stands still.
+        Parameters
+        ----------
+        run : int
+        goal : float, default=-inf
+            A run that seems to end at such an objective, or below, need not get there.
+        """
+        self.go_on(run, self._max_iter)
 
-    Parameters
-    ----------
-    model : Model
-    source : Source
-    step : skem._kernels.ascent.Step
-    begin : callable
-        Maps a model and the `Pass` of a start to the state that a run begins with.
-    n_runs : int
-        How many there will be.
-    """
+    def insist(self, run):
+        """Bring a run near its end, be it where likelihoods say nothing."""
+        self.climb(run)
 
-    def __init__(self, model, source, step, begin, n_runs):
-        self.model = model
-        self.source = source
-        self._step = step
-        self._begin = begin
-        self._most = n_runs
-        self._n_iter = []
-        self._objective = []
-        self._field: Any = None
+    def end(self, run):
+        """Objective at which a run seems to end."""
+        return self._fits[run].objective
 
-    def begin(self, codes):
-        """Add a run that starts from labels; its number is that of the runs before it."""
-        if self._field is None:
-            # the first start says which kind of pass the rows want
-            given = assign_labels(self.source, self.model.n_components, codes, "soft")
-            state = self._begin(self.model, given)
-            self._field, self._to_pass = self.source.field(self._step, state.log_weights, state.theta, self._most)
-        self._field.begin(len(self._n_iter), codes, self.source.family.start_share)
-        self._n_iter.append(0)
-        self._objective.append(-np.inf)
+    def theta(self, run):
+        """Parameters of the state of a run."""
+        return self._fits[run].state.theta
 
-    def go_on(self, run, n_iter):
-        """Bring a run to so many iterations; see `PlainRuns.go_on`."""
-        score, n_done = self._field.go_on(run, n_iter - self._n_iter[run], AT_REST * self.model.total_weight)
-        if n_done:
-            self._objective[run] = score + self.model.log_base
-        self._n_iter[run] = n_iter
-        return self._objective[run], self._field.masses(run)
+    def labels(self, run):
+        """Labels of the rows, as far as a run has come."""
+        return self._fits[run].labels
 
-    def given(self, run):
-        """Return the last `Pass` of a run."""
-        return self._to_pass(run)
+    def drop(self, run):
+        """Forget a run."""
+        self._fits[run] = None
+
+    def finish(self, run):
+        """Bring a run to its end.
+
+        Parameters
+        ----------
+        run : int
+
+        Returns
+        -------
+        fit : Fit
+        """
+        self.climb(run)
+        return self._fits[run]
 
 
-def short_runs(algorithm, model, source, begin, n_runs):
+def short_runs(algorithm, model, source, begin, n_runs, about=None):
     """Runs side by side, compiled where they can be.
 
     Parameters
@@ -125,7 +132,9 @@ def short_runs(algorithm, model, source, begin, n_runs):
     begin : callable
         Maps a model and the `Pass` of a start to the state that a run begins with.
     n_runs : int
-        How many there will be.
+        How many there will be at most.
+    about : pair of ndarray and Parameters, default=None
+        Log weights and parameters; passes are of the kind that these want. None means that which the first start wants.
 
     Returns
     -------
@@ -136,4 +145,4 @@ def short_runs(algorithm, model, source, begin, n_runs):
     steps = algorithm.steps(model) if able else None
     if steps is None:
         return PlainRuns(algorithm, model, source, begin)
-    return CompiledRuns(model, source, steps[0], begin, n_runs)
+    return CompiledRuns(algorithm, model, source, steps[0], begin, n_runs, about)

@@ -123,10 +123,10 @@ def label_families(families):
     labels : list of str
     """
     several_classes = len({type(family) for family in families}) > 1
+    own_params = [family.get_params(deep=False) for family in families]
     labels = []
-    for family in families:
-        params = family.get_params(deep=False)
-        peers = [other.get_params(deep=False) for other in families if type(other) is type(family)]
+    for family, params in zip(families, own_params, strict=True):
+        peers = [peer for other, peer in zip(families, own_params, strict=True) if type(other) is type(family)]
         telling = [
             value if isinstance(value, str) else f"{name}={value!r}"
             for name, value in params.items()

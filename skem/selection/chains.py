@@ -1,5 +1,7 @@
 """Fits of candidates, one after the other where the next can start from the last."""
 
+import copy
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,21 +10,17 @@ from sklearn.base import clone
 from skem._compat import single_blas_thread, take_rows
 from skem.estimators.base import BaseMixture
 from skem.exceptions import silent_warnings
-from skem.families import Gaussian
-from skem.inference.base import Model
 from skem.memory import remembering
-from skem.portfolio import StartRecord
-from skem.selection.criteria import CRITERIA, is_above, is_degenerate, measure
-from skem.selection.hierarchy import Hierarchy
-from skem.selection.neighbors import Neighbors
-
-# Starts that are cut from the fit before, and iterations of their race.
-N_SPLITS = 2
-RACE = 15
-# Starts that are more nats a row behind what is reached after their race go no further.
-HOPELESS = 0.2
-# Rows that a component should have for each parameter of its own.
-SUPPORT = 2.0
+from skem.selection.climb import Climb
+from skem.selection.criteria import (
+    CRITERIA,
+    INFORMATION,
+    is_above,
+    is_degenerate,
+    measure,
+    total_weight,
+)
+from skem.selection.improver import Improver
 
 
 class Outcome(NamedTuple):
@@ -42,94 +40,21 @@ class Outcome(NamedTuple):
     error: str | None
 
 
-def _fit(estimator, X, sample_weight):
-    return estimator.fit(X) if sample_weight is None else estimator.fit(X, sample_weight=sample_weight)
-
-
-class Improver:
-    """Runs of a chain's fits from further starts, on rows that are prepared once.
+class Fixed:
+    """The fit of a candidate that nobody takes further.
 
     Parameters
     ----------
-    fitted : BaseMixture
-        Any fit of the chain.
-    X : ndarray of shape (n_samples, n_features)
-    sample_weight : ndarray of shape (n_samples,) or None
-    most : int
-        Largest number of components of the chain.
+    estimator : estimator
+        Fitted.
     """
 
-    def __init__(self, fitted, X, sample_weight, most):
-        family = fitted.family_
-        # rows of other kinds have no covariance to tell them apart by
-        self.hierarchy = Hierarchy(X, sample_weight, most) if type(family) is Gaussian else None
-        X = fitted._validate(X, False) if family.encodes else X
-        d = X.shape[1]
-        self.rows = X, sample_weight
-        self.family = family
-        self.neighbors = Neighbors(X, sample_weight, family)
-        self.least_mass = SUPPORT * (family.n_parameters(d, 2) - family.n_parameters(d, 1))
+    def __init__(self, estimator):
+        self.estimator = estimator
 
-    def split(self, smaller, fitted):
-        """Improve a fit by starts that cut components of one with fewer."""
-        if not smaller.degenerate_ and smaller.n_components_ < fitted.n_components:
-            self._improve("split", fitted, self.neighbors.splits(smaller, fitted.n_components, N_SPLITS))
-
-    def merge(self, larger, fitted):
-        """Improve a fit by a start that joins components of one with more."""
-        if not larger.degenerate_ and larger.n_components_ > fitted.n_components:
-            self._improve("merge", fitted, self.neighbors.merges(larger, fitted.n_components))
-
-    def agglomerate(self, fitted):
-        """Improve a fit by a start from rows merged by likelihood."""
-        if self.hierarchy is not None and fitted.n_components > 1:
-            self._improve("hierarchical", fitted, self.neighbors.cut(self.hierarchy, fitted.n_components))
-
-    def _improve(self, name, fitted, starts):
-        """Publish the best run from these starts in a fit, if it is better: after a race, one goes to the end."""
-        if not starts:
-            return
-        # under the prior of the fit, for its objective to compare
-        algorithm, source = fitted._algorithm(), fitted._source(*self.rows, fitted.family_)
-        race = fitted._algorithm()
-        # a start that is alone has nobody to race
-        race.max_iter = min(RACE, algorithm.max_iter) if len(starts) > 1 else algorithm.max_iter
-        K = fitted.n_components
-        model = Model.build(fitted.family_, fitted._weights(K), K, source)
-        fits = []
-        for log_weights, theta in starts:
-            given = source.run(log_weights, theta, assign=algorithm.assign)
-            fits.append(race.run(model, source, fitted._order_start(algorithm, model, given)))
-        best = max(fits, key=lambda fit: self._merit(fitted, model, fit))
-        total = model.total_weight
-        *before, reached = self._rate(
-            fitted, fitted.degenerate_, fitted.weights_ * total, fitted._theta, fitted.lower_bound_ * total
-        )
-        *after, worth = self._merit(fitted, model, best)
-        hopeless = after <= before and worth < reached - HOPELESS * total
-        if not hopeless and not best.converged and best.n_iter < algorithm.max_iter:
-            more = algorithm.run(model, source, best.state, n_iter=best.n_iter)
-            best = more._replace(objectives=[*best.objectives, *more.objectives[1:]])
-            *after, worth = self._merit(fitted, model, best)
-        if after > before or (after == before and is_above(worth, reached)):
-            record = StartRecord(name, getattr(fitted, "n_starts_", 1) + len(starts), 1)
-            fitted._publish(model, source, best._replace(start=record))
-
-    def _merit(self, fitted, model, fit):
-        """What a run is compared by, see `_rate`."""
-        flat = bool(fitted._flat(model, fit.state).any())
-        return self._rate(fitted, flat, fit.state.n_k, fit.state.theta, fit.objective)
-
-    def _rate(self, fitted, flat, n_k, theta, objective):
-        """Whether a run is sound, whether all its components have rows enough to rest on, and its objective.
-
-        Likelihood rewards components that cling to a few rows which lie on a line by chance, and the more is searched,
-        the more of them are found. They lose against any others, and among themselves the prior has its say.
-        """
-        supported = fitted._algorithm().update != "mle" or bool(n_k.min() >= self.least_mass)
-        if not supported and self.family.has("prior") and self.family.has("log_density"):
-            objective += self.family.log_density(self.family.prior(theta.n_components), theta)
-        return not flat, supported, objective
+    def publish(self):
+        """Return the estimator, fitted."""
+        return self.estimator
 
 
 class Fitted(NamedTuple):
@@ -182,6 +107,10 @@ def fit_chain(chain, criterion, X, sample_weight, fold=None, verbose=0):
             if verbose:
                 what = outcome.error or f"{criterion} {outcome.score:.8g}"
                 print(f"{chain.name}, {chain.family}, n_components={n_components}: {what}")  # noqa: T201
+        if best is not None:
+            best = best.publish()
+            # to the last bit what the fit says of itself
+            outcomes[position] = judge(Fixed(best), criterion, rows, judges)
     return Fitted(outcomes, position, best)
 
 
@@ -198,56 +127,96 @@ def fit_all(chain, X, sample_weight):
 
     Returns
     -------
-    fits : list of (estimator, error)
-        The estimator is None where the fit has failed, and the error then tells why.
+    fits : list of (Climb or Fixed, error)
+        The fit is None where it has failed, and the error then tells why.
     """
+    own = _climbs if _can_climb(chain.estimator) else _fits
     fits: list[Any] = []
     errors: list[str | None] = []
-    for n_components in chain.n_components:
-        fit, error = None, None
+    for fit in own(chain, X, sample_weight):
         try:
-            fit = _fit(clone(chain.estimator).set_params(n_components=n_components), X, sample_weight)
+            fits.append(fit())
+            errors.append(None)
         except Exception as failure:  # whatever it is, the other candidates go on
-            error = f"{type(failure).__name__}: {failure}"
-        fits.append(fit)
-        errors.append(error)
-    able = [fit for fit in fits if fit is not None and has_neighbors(fit)]
+            fits.append(None)
+            errors.append(f"{type(failure).__name__}: {failure}")
+    able = [fit for fit in fits if isinstance(fit, Climb)]
     if len(able) > 1:
         improver = Improver(able[0], X, sample_weight, able[-1].n_components)
-        for fit in able:
-            improver.agglomerate(fit)
+        for climb in able:
+            improver.agglomerate(climb)
+            if climb.flat:
+                climb.insist()
         for i in range(1, len(able)):
             if lags(able, i):
                 improver.split(able[i - 1], able[i])
         for i in range(len(able) - 2, -1, -1):
             if lags(able, i):
                 improver.merge(able[i + 1], able[i])
+    for climb in able:
+        climb.settle()
     return list(zip(fits, errors, strict=True))
 
 
-def lags(fits, i):
-    """Whether a fit may have ended too low: its objective is below the line between its neighbours'.
+def _fits(chain, X, sample_weight):
+    """Functions that fit the candidates, each by itself."""
+
+    def fit(n_components):
+        estimator = clone(chain.estimator).set_params(n_components=n_components)
+        return Fixed(estimator.fit(X) if sample_weight is None else estimator.fit(X, sample_weight=sample_weight))
+
+    return [partial(fit, n_components) for n_components in chain.n_components]
+
+
+def _climbs(chain, X, sample_weight):
+    """Functions that begin the candidates' climbs, on rows that are validated once."""
+    begun: dict[str, Any] = {}
+
+    def begin():
+        template = clone(chain.estimator).set_params(n_components=chain.n_components[0])
+        family, *rows = template._validate_fit(X, sample_weight, sized=False)
+        begun.update(template=template, rows=(template._bind(family, *rows), *rows), seeds=template._seeds())
+
+    def climb(n_components):
+        if not begun:
+            begin()
+        estimator = copy.copy(begun["template"])
+        estimator.n_components = n_components
+        estimator._check_size(*begun["rows"][1:])
+        return Climb(estimator, *estimator._first_run(*begun["rows"], begun["seeds"]))
+
+    return [partial(climb, n_components) for n_components in chain.n_components]
+
+
+def _can_climb(estimator):
+    """Whether a mixture of this kind can start from one with another number of components."""
+    return (
+        isinstance(estimator, BaseMixture)
+        and type(estimator)._fit is BaseMixture._fit
+        and isinstance(estimator.init, str)
+        and getattr(estimator, "noise", None) is None
+        and estimator._algorithm().update != "draw"
+    )
+
+
+def lags(climbs, i):
+    """Whether a climb may have ended too low: its objective is below the line between its neighbours'.
 
     Parameters
     ----------
-    fits : list of BaseMixture
+    climbs : list of Climb
         In rising order of the number of components.
     i : int
 
     Returns
     -------
     lagging : bool
-        Where there is no line, at the last fit and beside degenerate ones, true; but one component has one optimum.
+        Where there is no line, at the last climb and beside flat ones, true; but one component has one optimum.
     """
-    if i == 0 or i == len(fits) - 1 or any(fit.degenerate_ for fit in fits[i - 1 : i + 2]):
-        return fits[i].n_components > 1
-    sizes, reached = zip(*((fit.n_components, fit.lower_bound_) for fit in fits[i - 1 : i + 2]), strict=True)
+    if i == 0 or i == len(climbs) - 1 or any(climb.flat for climb in climbs[i - 1 : i + 2]):
+        return climbs[i].n_components > 1
+    sizes, reached = zip(*((climb.n_components, climb.objective) for climb in climbs[i - 1 : i + 2]), strict=True)
     return reached[1] < np.interp(sizes[1], sizes[::2], reached[::2])
-
-
-def has_neighbors(fitted):
-    """Whether a fit of this kind can start from one with another number of components."""
-    return isinstance(fitted, BaseMixture) and isinstance(fitted.init, str) and fitted._algorithm().update != "draw"
 
 
 def judge(fit, criterion, rows, judges):
@@ -255,8 +224,7 @@ def judge(fit, criterion, rows, judges):
 
     Parameters
     ----------
-    fit : estimator
-        Fitted.
+    fit : Climb or Fixed
     criterion : str
     rows, judges : tuple of (X, sample_weight)
         Those of the fit, and those to judge it by.
@@ -265,8 +233,13 @@ def judge(fit, criterion, rows, judges):
     -------
     outcome : Outcome
     """
-    score = np.nan if is_degenerate(fit) else float(CRITERIA[criterion](fit, *judges))
-    return Outcome(score, measure(fit, *rows), None)
+    measured = fit.measure() if isinstance(fit, Climb) and criterion in INFORMATION else None
+    if measured is not None:
+        score = INFORMATION[criterion](measured, total_weight(*rows))
+        return Outcome(np.nan if measured["degenerate"] else score, measured, None)
+    estimator = fit.publish()
+    score = np.nan if is_degenerate(estimator) else float(CRITERIA[criterion](estimator, *judges))
+    return Outcome(score, measure(estimator, *rows), None)
 
 
 def _rows(X, sample_weight, rows):

@@ -24,6 +24,17 @@ def held_out(estimator, X, sample_weight):
     return estimator.score(X, **_weights(sample_weight))
 
 
+def total_weight(X, sample_weight):
+    """Sum of the rows' weights."""
+    return float(X.shape[0]) if sample_weight is None else float(sample_weight.sum())
+
+
+#: the same from measures and the total weight, of fits whose log-likelihood is known
+INFORMATION = {
+    "bic": lambda measured, total: 2.0 * measured["log_likelihood"] - measured["n_parameters"] * np.log(total),
+    "aic": lambda measured, total: 2.0 * (measured["log_likelihood"] - measured["n_parameters"]),
+}
+
 #: by name; "held_out" is asked for rows that the fit has not seen, the others for those that it has
 CRITERIA = {
     "bic": _information("bic"),
@@ -50,8 +61,7 @@ def measure(estimator, X, sample_weight):
     measured : dict
         Missing entries are what the estimator does not have.
     """
-    total = float(X.shape[0]) if sample_weight is None else float(sample_weight.sum())
-    measured = {"log_likelihood": total * held_out(estimator, X, sample_weight)}
+    measured = {"log_likelihood": total_weight(X, sample_weight) * held_out(estimator, X, sample_weight)}
     if hasattr(estimator, "_n_parameters"):
         measured["n_parameters"] = estimator._n_parameters()
     if hasattr(estimator, "log_evidence_"):

@@ -2,12 +2,15 @@
 
 from functools import cached_property
 
+import numpy as np
+
 from skem._kernels.agglomerate import ward
 from skem.canonical import subsample
 from skem.distinct import DistinctSource
 from skem.families import Gaussian
 from skem.memory import recall
 from skem.portfolio import GROUPS, whiten
+from skem.selection.neighbors import Start
 from skem.starts import StandardRows
 from skem.summary import summarize
 
@@ -47,27 +50,30 @@ class Hierarchy:
         source = DistinctSource(X, rows.weight, family, rows.index)
         Z = whiten(StandardRows.of(source, rows).Z, rows.weight)
         groups = ward(Z, rows.weight, min(len(Z), max(FEWEST_GROUPS, GROUPS * self.most), MOST_GROUPS))
-        return source, groups, source.assign_given(int(groups.max()) + 1, codes=groups).stats
+        stats = source.assign_given(int(groups.max()) + 1, codes=groups).stats
+        if stats.n_components > self.most:
+            # whatever is asked for, it comes by these merges
+            groups = family.agglomerate(stats, self.most)[groups]
+            stats = source.assign_given(self.most, codes=groups).stats
+        return source, groups, stats
 
-    def cut(self, n_components, family):
-        """Statistics of the rows in so many clusters, or None where there are too few groups.
+    def cut(self, n_components):
+        """The rows in so many clusters.
 
         Parameters
         ----------
         n_components : int
-        family : Family
-            Bound to the rows, whose statistics they are.
 
         Returns
         -------
-        given : Pass or None
+        start : Start or None
+            None where there are too few groups.
         """
         source, groups, stats = self._merged
         if stats.n_components < n_components:
             return None
 
         def labels():
-            return source.family.agglomerate(stats, n_components)[groups]
+            return source.family.agglomerate(stats, n_components)[groups].astype(np.int32)
 
-        own = DistinctSource(source.X, source.weight, family, source.index)
-        return own.assign_given(n_components, codes=recall(labels, self.about, (self.most, n_components)))
+        return Start(source, recall(labels, self.about, (self.most, n_components)))

@@ -392,7 +392,7 @@ class MixtureSelection(
             best, error = fit_all(chain, X, weight)[position]
         if best is None:
             raise ValueError(f"the best candidate has failed when fitted to all rows: {error}")
-        return best
+        return best.publish()
 
     def fit_predict(self, X, y=None, sample_weight=None):
         """Fit all candidates and return the rows' labels under the best.
