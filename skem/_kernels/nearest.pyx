@@ -50,7 +50,7 @@ cdef enum:
     LARGEST_PANEL = 64             # rows: a bit of a word each
     TRIED = 192                    # rows of a chunk after which its scores may be given up ...
     HOPELESS = 3                   # ... where more than one row in so many is left to be settled
-    CHUNK_NUMBERS = 1 << 15        # numbers of a chunk, which is read twice: half of a second-level cache
+    CHUNK_BYTES = 1 << 18          # of a chunk, which is read twice: half of a second-level cache
     CHUNK_ROWS = 4096
 
 # A lower bound in float, after subtracting a movement, is at most this much too high.
@@ -367,7 +367,7 @@ cdef _run(Job *job, double work, int n_threads):
     cdef Py_ssize_t n_chunks, slice_chunks
     cdef Py_ssize_t panel = max(job.tiles.rows, job.doubles.rows)
     # the size of chunks depends on the work alone, never on the threads, for the sums to have the same bits
-    job.chunk_rows = <Py_ssize_t> min(<double> min(CHUNK_ROWS, CHUNK_NUMBERS // job.d), 5e7 / work)
+    job.chunk_rows = <Py_ssize_t> min(<double> min(CHUNK_ROWS, CHUNK_BYTES // (job.rows.itemsize * job.d)), 5e7 / work)
     job.chunk_rows = max(panel, job.chunk_rows // panel * panel)
     n_chunks = (job.n + job.chunk_rows - 1) // job.chunk_rows
     n_threads = min(n_threads or max_threads(), n_chunks)
