@@ -150,5 +150,28 @@ class Neighbors:
         labels, n_old = self._owned(labels)
         if n_old <= n_components:
             return []
-        given = self.source.assign_given(n_old, codes=labels)
-        return [Start(self.source, self.source.family.agglomerate(given.stats, n_components)[labels])]
+        for n_left in range(n_old, n_components, -1):
+            given = self.source.assign_given(n_left, codes=labels)
+            labels = self._joined(given.stats, given.n_k)[labels]
+        return [Start(self.source, labels)]
+
+    def _joined(self, stats, n_k):
+        """Components' numbers after those two are joined that lose the least by it."""
+        first, second = np.triu_indices(len(n_k), 1)
+        if stats.shared:
+            worth = np.array([self._worth_joined(stats, n_k, i, j) for i, j in zip(first, second, strict=True)])
+        else:
+            own = self._worth(stats, n_k)
+            joined = self._worth(stats.take(first).merge(stats.take(second)), n_k[first] + n_k[second])
+            worth = joined - own[first] - own[second]
+        best = int(np.argmax(worth))
+        place = np.arange(len(n_k), dtype=np.int32)
+        place[second[best] :] -= 1
+        place[second[best]] = first[best]
+        return place
+
+    def _worth_joined(self, stats, n_k, first, second):
+        """Complete-data log-likelihood of all components, two of which, the first < second, are one."""
+        joined = np.delete(n_k, second)
+        joined[first] += n_k[second]
+        return self._worth(stats.join([first], [second]), joined).sum()
