@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_iris, load_wine
 from sklearn.metrics import adjusted_rand_score
 
-from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
+from skem import BayesianKMeans, EMMixture, GibbsMixture, ICMMixture, MAPMixture, VariationalMixture
 from skem.engine import Source
 from skem.families import Gaussian, LogNormal, Poisson, Product, StudentT
 from skem.families.named_priors import PRIOR_SCALES
@@ -87,9 +88,21 @@ def test_a_prior_that_is_given_stays(prior):
     assert found.family_.priors() == [found.family_]
 
 
-@pytest.mark.parametrize("cell", [EMMixture(3, random_state=0), ICMMixture(3, random_state=0)], ids=repr)
-def test_likelihoods_and_hard_modes_do_not_choose(cell):
+@pytest.mark.parametrize("cell", [EMMixture(3, random_state=0), ICMMixture(3, update="mle", random_state=0)], ids=repr)
+def test_likelihoods_do_not_choose(cell):
     assert cell.fit(rows()).family_.prior_scale_ == 1.0
+
+
+@pytest.mark.parametrize("cell", [ICMMixture(3, random_state=0), GibbsMixture(3, n_draws=20, random_state=0)], ids=repr)
+def test_hard_modes_and_draws_have_the_scale_of_soft_modes(cell):
+    X, labels = load_wine(return_X_y=True)
+    found = cell.fit(X)
+    assert found.family_.prior_scale_ == MAPMixture(3, init=labels).fit(X).family_.prior_scale_ != 1.0
+    assert adjusted_rand_score(labels, found.labels_) > 0.8
+    # the same prior, given in numbers
+    family = Gaussian(covariance_prior=np.diag(found.family_.prior_scale_ * 0.02 * (X.shape[1] + 2.0) * X.var(axis=0)))
+    again = clone(cell).set_params(family=family).fit(X)
+    np.testing.assert_allclose(again.means_, found.means_, rtol=1e-6)
 
 
 def test_a_soft_mode_has_the_likeliest_scale_of_a_partition():

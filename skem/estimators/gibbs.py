@@ -19,6 +19,7 @@ from skem.estimators.prediction import log_responsibilities
 from skem.inference.base import Fit, Model
 from skem.inference.gibbs import Gibbs, match, only_draw
 from skem.inference.hard import MaximizationExpectation
+from skem.inference.priors import prior_of_rows
 from skem.portfolio import Portfolio
 from skem.starts import is_given, seed_labels, start
 from skem.summary import summarize
@@ -41,6 +42,8 @@ class GibbsMixture(BaseMixture):
     the one with the largest log p(x, z): each draw's components are permuted so that the statistics of that draw's
     labelled rows are the most probable. Summaries by component are means over relabelled draws; densities need no
     labels.
+
+    The scale of the Gaussian's default prior is chosen as by `MAPMixture`.
 
     Parameters
     ----------
@@ -176,6 +179,8 @@ class GibbsMixture(BaseMixture):
         source = Source(X, rows.weight, family, rows.index, coding)
         as_given = Source(X, sample_weight, family, coding=coding)
         model = Model.build(family, self._weights(self.n_components), self.n_components, source)
+        model = prior_of_rows(model, as_given)
+        source, as_given = source.seen_by(model.family), as_given.seen_by(model.family)
         seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_chains + 1)
         rng, *start_rngs = [np.random.default_rng(seed) for seed in seeds]
         monitor = Monitor(

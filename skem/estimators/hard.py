@@ -5,6 +5,7 @@ import numbers
 from skem._compat import Interval, StrOptions
 from skem.estimators.base import N_ACTIVE, BaseMixture
 from skem.inference.hard import ICM, ClassificationEM
+from skem.inference.priors import prior_of_rows
 from skem.weights import DirichletWeights
 
 
@@ -12,7 +13,8 @@ class ICMMixture(BaseMixture):
     """Mixture fitted by iterated conditional modes: hard labels and point parameters.
 
     With ``update="mode"`` maximises log p(x, z, theta, pi); with ``update="mle"`` the classification likelihood
-    sum_n log pi_z p(x_n | theta_z) (classification EM).
+    sum_n log pi_z p(x_n | theta_z) (classification EM). The scale of the Gaussian's default prior is chosen as by
+    `MAPMixture`.
 
     Parameters
     ----------
@@ -107,6 +109,11 @@ class ICMMixture(BaseMixture):
     def _algorithm(self):
         algorithm = ICM if self.update == "mode" else ClassificationEM
         return algorithm(tol=self.tol, max_iter=self.max_iter)
+
+    def _under_prior(self, model, source):
+        if self.update == "mode":
+            model = prior_of_rows(model, source)
+        return model, source.seen_by(model.family)
 
     def _weights(self, n_components):
         return DirichletWeights(self.weight_concentration_prior)

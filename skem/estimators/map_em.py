@@ -2,15 +2,12 @@
 
 import numbers
 
-import numpy as np
-
 from skem._compat import Interval
 from skem.estimators.base import ACCELERATE, N_ACTIVE, BaseMixture
 from skem.estimators.online import OnlineMixin
 from skem.estimators.soft import SoftMixture
 from skem.inference.em import MAPEM
-from skem.inference.priors import likeliest_prior, offers_priors
-from skem.starts import start
+from skem.inference.priors import prior_of_rows
 from skem.weights import DirichletWeights
 
 
@@ -119,11 +116,7 @@ class MAPMixture(OnlineMixin, SoftMixture):
         self.weight_concentration_prior = weight_concentration_prior
 
     def _under_prior(self, model, source):
-        if not offers_priors(model.family):
-            return model, source
-        # by the rows alone, so that the objectives of all fits to them compare
-        given = start(source, model.n_components, "k-means", np.random.default_rng(0), "hard")
-        model = likeliest_prior(model, given.stats)
+        model = prior_of_rows(model, source)
         return model, source.seen_by(model.family)
 
     def _weights(self, n_components):

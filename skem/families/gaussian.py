@@ -71,12 +71,12 @@ class Gaussian(NormalInverseWishart):
         "spherical" and "EII".
         "default" means 0.02 nu0 diag(variance). None means the same, times the power of two from 1/16 to 64 that has
         the largest evidence: ``family_.prior_scale_``, one for all components, chosen by `BayesianKMeans` and
-        `VariationalMixture` as they go and by `MAPMixture` from a partition by k-means; other cells keep 1. "kurihara"
-        is the prior of Kurihara & Welling's code on standardised columns: 0.01 nu0 times the largest eigenvalue of the
-        correlations, nu0 = d + 1 (for one variance a column or component its marginal, with 2). "mclust" is Fraley &
-        Raftery's: the covariance, or the mean of the variances, over K^(2/d), nu0 = d + 2; since it depends on the
-        number of components K, evidences across K do not compare under it. Both have kappa0 = 0.01; what is given
-        beside a name replaces its numbers.
+        `VariationalMixture` as they go, by `MAPMixture`, `ICMMixture` and `GibbsMixture` from a partition by k-means.
+        "kurihara" is the prior of Kurihara & Welling's code on standardised columns: 0.01 nu0 times the largest
+        eigenvalue of the correlations, nu0 = d + 1 (for one variance a column or component its marginal, with 2).
+        "mclust" is Fraley & Raftery's: the covariance, or the mean of the variances, over K^(2/d), nu0 = d + 2; since
+        it depends on the number of components K, evidences across K do not compare under it. Both have kappa0 = 0.01;
+        what is given beside a name replaces its numbers.
     rounding : "auto", float or array-like of shape (n_features,), default="auto"
         Steps in which the columns were recorded, in the data's units, 0 for exact values. A value x then stands for all
         numbers within half a step of it, and its density is taken as exp of the mean of their log densities, a lower

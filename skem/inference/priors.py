@@ -3,6 +3,7 @@
 import numpy as np
 
 from skem.inference.base import REQUIRED, UPDATES, Algorithm
+from skem.starts import start
 
 # A gain of the evidence below this share of it is rounding.
 ROUNDING = 1e-12
@@ -40,6 +41,28 @@ def likeliest_prior(model, stats):
     if not values[best] - now > ROUNDING * abs(now):
         return model
     return model._replace(family=families[best], prior=priors[best])
+
+
+def prior_of_rows(model, source):
+    """Model under the prior that is the likeliest one of a partition of the rows by k-means.
+
+    For cells whose objective tells nothing of the prior: all fits to the same rows have the same one, whatever the
+    start, so that their objectives compare.
+
+    Parameters
+    ----------
+    model : Model
+    source : Source
+
+    Returns
+    -------
+    model : Model
+        The same object where the family has nothing to choose, or no other prior gains.
+    """
+    if not offers_priors(model.family):
+        return model
+    given = start(source, model.n_components, "k-means", np.random.default_rng(0), "hard")
+    return likeliest_prior(model, given.stats)
 
 
 class ChosenPrior(Algorithm):
