@@ -357,6 +357,17 @@ def test_the_rule_of_guesses():
         Product.from_dataframe(pd.DataFrame({"when": pd.to_datetime(["2020-01-01", "2021-01-01"])}))
 
 
+def test_columns_called_by_numbers_are_guessed_by_position():
+    """A number means a position, whatever the frame calls the column."""
+    X, _ = mixed()
+    expected = fit(EMMixture(3), X, family=Product()).labels_
+    for called in (range(5, 5 + X.shape[1]), range(X.shape[1])[::-1]):
+        numbered = X.set_axis(list(called), axis=1)
+        mixture = fit(EMMixture(3), numbered, family=Product())
+        np.testing.assert_array_equal(mixture.labels_, expected)
+        np.testing.assert_array_equal(mixture.predict(numbered), expected)
+
+
 def test_a_guess_can_be_looked_at_and_changed():
     X, group = mixed()
     guessed = Product.from_dataframe(X)

@@ -48,12 +48,13 @@ def guess_blocks(X):
     Returns
     -------
     blocks : list of (name, family, columns)
-        Columns by the names that X has for them.
+        Columns by name where all names are text, else by position, for that is what a number means.
     """
     columns = columns_of(X)
     kinds: dict[str, list[int]] = {"measurements": [], "counts": [], "flags": [], "levels": []}
     for j, (column, name) in enumerate(zip(*columns, strict=True)):
         kinds[_kind(column, name)].append(j)
+    named = all(isinstance(name, str) for name in columns.names)
     blocks = []
     for kind, positions in kinds.items():
         if not positions:
@@ -65,7 +66,7 @@ def guess_blocks(X):
             family = Categorical(categories=levels)
         else:
             family = {"measurements": Gaussian("diag"), "counts": Poisson(), "flags": Bernoulli()}[kind]
-        blocks.append((kind, family, own.names))
+        blocks.append((kind, family, own.names if named else positions))
     return blocks
 
 
