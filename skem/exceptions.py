@@ -7,6 +7,8 @@ from contextvars import ContextVar
 
 # Frames of these packages stand between the user's call and the place that warns.
 _BETWEEN = {"skem", "sklearn", "joblib"}
+# Of more names than this a message gives the first ones.
+MOST_NAMED = 8
 
 
 class DegenerateComponentWarning(UserWarning):
@@ -82,13 +84,15 @@ def warn(message, category):
     warnings.warn(message, category, stacklevel=level)
 
 
-def name_flat(flags):
+def name_flat(flags, constant=()):
     """Name the components whose data are flat, as the beginning of a sentence.
 
     Parameters
     ----------
     flags : bool ndarray of shape (n_components,)
         Of shape (1,) where the rows as a whole were judged.
+    constant : sequence of str
+        Names of columns that never change.
 
     Returns
     -------
@@ -96,4 +100,36 @@ def name_flat(flags):
     """
     flat = [k for k, flag in enumerate(flags) if flag]
     who = f"components {flat} have" if len(flags) > 1 else "the rows as a whole have"
-    return f"{who} data without spread in some direction (few distinct rows, constant or dependent columns)"
+    return f"{who} data without spread in some direction ({reason_of_flat(constant)})"
+
+
+def reason_of_flat(constant=()):
+    """Why data may be flat.
+
+    Parameters
+    ----------
+    constant : sequence of str
+        Names of columns that never change.
+
+    Returns
+    -------
+    clause : str
+    """
+    if not len(constant):
+        return "few distinct rows, or columns that are constant or depend on one another"
+    return f"constant: {listed(constant)}"
+
+
+def listed(names):
+    """Names in a row, the first few of many.
+
+    Parameters
+    ----------
+    names : sequence of str
+
+    Returns
+    -------
+    phrase : str
+    """
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more

@@ -10,14 +10,23 @@ distinct rows than components are named by every estimator.
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
 import skem
-from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
+from skem import (
+    BayesianKMeans,
+    EMMixture,
+    GibbsMixture,
+    ICMMixture,
+    MAPMixture,
+    MixtureSelection,
+    VariationalMixture,
+)
 from skem.exceptions import DegenerateComponentWarning
-from skem.families import Gaussian, Poisson
+from skem.families import Gaussian, Poisson, Product
 from skem.starts import INITS
 from skem.summary import summarize
 
@@ -181,6 +190,42 @@ def test_icm_by_maximum_likelihood_flags_single_components():
     assert fit(estimator, X) == [DegenerateComponentWarning]
     assert estimator.degenerate_
     assert fit(ICMMixture(2, init=labels), X) == []
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [EMMixture(), BayesianKMeans(), GibbsMixture(n_draws=5), EMMixture(family=Product()), skem.GaussianMixture(2)],
+    ids=repr,
+)
+def test_constant_columns_are_called_by_name(cell):
+    X = pd.DataFrame(healthy()).assign(unit=2.5).rename(columns=str)
+    with pytest.warns(DegenerateComponentWarning, match=r"\(constant: unit\)"):
+        cell.fit(X[["0", "unit", "1"]])
+    with pytest.warns(DegenerateComponentWarning, match=r"\(constant: feature 1\)"):
+        cell.fit(X[["0", "unit", "1"]].to_numpy())
+
+
+def test_levels_and_flags_that_never_change_are_no_constant_columns():
+    X = pd.DataFrame({"flag": [1] * 20, "level": ["a"] * 20, "size": np.arange(20.0), "unit": [0.5] * 20})
+    with pytest.warns(DegenerateComponentWarning, match=r"\(constant: unit\)"):
+        EMMixture(family=Product()).fit(X)
+
+
+def test_what_to_do_goes_with_what_was_found():
+    with pytest.warns(DegenerateComponentWarning, match=r"have data.*determine$"):
+        BayesianKMeans().fit(with_column(1, offset=7.0))
+    with pytest.warns(DegenerateComponentWarning, match=r"1 of 2 components.*: lower n_components, or try more starts"):
+        ICMMixture(2, init=np.zeros(120, dtype=int)).fit(healthy())
+
+
+@pytest.mark.parametrize(("j", "why"), [(1, "constant: b"), (2, "few distinct rows, or columns")])
+def test_a_selection_names_what_flat_data_leave_out(j, why):
+    X = pd.DataFrame(with_column(j, coefficients=(1, 0, 0) if j == 2 else (0, 0, 0)), columns=["a", "b", "c"])
+    families = [Gaussian("full"), Gaussian("spherical"), Gaussian("tied")]
+    selection = MixtureSelection(n_components=[1, 2], families=families, random_state=0)
+    with pytest.warns(DegenerateComponentWarning, match=rf"of full, tied are degenerate.*\({why}"):
+        selection.fit(X)
+    assert selection.best_params_["family"].covariance_type == "spherical"
 
 
 def test_healthy_data_warn_of_nothing():

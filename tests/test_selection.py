@@ -251,7 +251,9 @@ def test_candidates_may_have_noise():
 def test_degenerate_candidates_have_no_score():
     # two columns that are one: full and tied covariances are flat, spheres are not
     X = blobs(60, 1)
-    selection = MixtureSelection(n_components=(1, 2), families=CLASSIC, random_state=0).fit(np.column_stack([X, X]))
+    selection = MixtureSelection(n_components=(1, 2), families=CLASSIC, random_state=0)
+    with pytest.warns(DegenerateComponentWarning, match="all candidates of full, tied are degenerate"):
+        selection.fit(np.column_stack([X, X]))
     families, scores = pivot(selection)
     flat = np.isin(families, ["full", "tied"])
     assert np.isnan(scores[:, flat]).all()

@@ -20,6 +20,7 @@ from skem._compat import (
 from skem._kernels.ascent import Change
 from skem.canonical import canonical_rows
 from skem.engine import Source
+from skem.estimators.columns import column_names
 from skem.estimators.doclink import DocLinkMixin
 from skem.estimators.dropin_family import SklearnGaussian
 from skem.estimators.dropin_prediction import DropinPredictionMixin, Mixture
@@ -243,8 +244,9 @@ class DropinMixture(DropinPredictionMixin, DocLinkMixin, PickleMixin, DensityMix
                 ConvergenceWarning,
             )
         if best.state.stats is not None and np.any(flat := self._flat(model, best.state)):
+            constant = column_names(self, model.family.constant_columns())
             warn(
-                f"{name_flat(flat)}: the covariance rests on reg_covar or the prior there",
+                f"{name_flat(flat, constant)}: the covariance rests on reg_covar or the prior there",
                 DegenerateComponentWarning,
             )
         elif model.family.summary_.n_distinct < model.n_components:

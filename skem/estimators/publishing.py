@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skem.estimators.columns import column_names
 from skem.estimators.labels import owners, renumber
 from skem.exceptions import DegenerateComponentWarning, name_flat, warn
 from skem.inference.online import Seen
@@ -91,21 +92,25 @@ class PublishingMixin:
     def _warn(self, model, flat, massless):
         """Say in one warning what the data cannot bear."""
         n_distinct = model.family.summary_.n_distinct
-        found = []
+        found, advice = [], []
         if flat.any():
-            found.append(f"{name_flat(flat)}, so that the covariance rests on the constraint or the prior there")
+            constant = column_names(self, model.family.constant_columns())
+            found.append(
+                f"{name_flat(flat, constant)}, so that the covariance rests on the constraint or the prior there"
+            )
+            advice.append("drop columns that are constant or that others determine")
+            if len(flat) > 1:  # components are held up by no prior
+                advice += ["lower n_components", "let a prior hold the components up (MAPMixture)"]
         if massless.any() and not self._upper_bound:
             found.append(
                 f"{int(massless.sum())} of {model.n_components} components ended without weight, and are left out"
             )
+            advice += ["lower n_components", "try more starts (n_init)"]
         if n_distinct < model.n_components:
             found.append(f"X has {n_distinct} distinct rows for {model.n_components} components")
+            advice.append("lower n_components")
         if found:
-            warn(
-                f"{'; '.join(found)}: lower n_components, drop such columns, or let a prior hold the components up "
-                "(MAPMixture)",
-                DegenerateComponentWarning,
-            )
+            warn(f"{'; '.join(found)}: {', or '.join(dict.fromkeys(advice))}", DegenerateComponentWarning)
 
     def _warn_unconverged(self, fit):
         # a run that a callback has stopped early ends as it was asked to

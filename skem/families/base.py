@@ -261,6 +261,17 @@ class Family(Traits):
         """
         return np.zeros(stats.n_components, dtype=bool)
 
+    def constant_columns(self):
+        """Columns that never change, where that lets components' data be flat.
+
+        Returns
+        -------
+        columns : intp ndarray
+            Positions in X.
+        """
+        can_be_flat = type(self).degenerate is not Family.degenerate
+        return np.flatnonzero(self.summary_.constant & can_be_flat)
+
     #: mass up to which a component counts as degenerate, too: its likelihood says more of the rows than of a cluster
     least_mass = 0.0
 

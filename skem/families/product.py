@@ -303,6 +303,10 @@ class Product(Blocks):
     def degenerate(self, stats):
         return np.logical_or.reduce(list(self._each("degenerate", stats).values()))
 
+    def constant_columns(self):
+        own = zip(self._positions(), self.bound_.values(), strict=True)
+        return np.sort(np.concatenate([np.asarray(at)[family.constant_columns()] for at, family in own]))
+
     @property
     def least_mass(self):  # type: ignore[override] # the most of any block's
         """Mass up to which a component counts as degenerate."""

@@ -35,10 +35,11 @@ from skem._compat import (
     with_callbacks,
 )
 from skem.estimators import EMMixture, VariationalMixture
+from skem.estimators.columns import column_names
 from skem.estimators.doclink import DocLinkMixin
 from skem.estimators.pickling import PickleMixin
 from skem.estimators.prediction import PredictionMixin
-from skem.exceptions import DegenerateComponentWarning, silent_warnings, warn
+from skem.exceptions import DegenerateComponentWarning, listed, reason_of_flat, silent_warnings, warn
 from skem.families import Family
 from skem.memory import remembering
 from skem.selection.candidates import make_chains, numbers_of_components, several
@@ -46,7 +47,7 @@ from skem.selection.chains import fit_all, fit_chain
 from skem.selection.criteria import CRITERIA, check_criterion, choose, is_degenerate
 from skem.selection.folds import make_folds
 from skem.selection.progress import Progress
-from skem.selection.table import make_table, name_failures
+from skem.selection.table import flat_families, make_table, name_failures
 from skem.selection.tails import best_gaussian, has_heavy_tails, heavier_families
 
 
@@ -376,6 +377,13 @@ class MixtureSelection(
             )
         if hasattr(self, "feature_names_in_"):
             best.feature_names_in_ = self.feature_names_in_
+        if not is_degenerate(best) and X.shape[0] > X.shape[1] and (flat := flat_families(table)):
+            why = reason_of_flat(column_names(best, best.family_.constant_columns()))
+            warn(
+                f"all candidates of {listed(flat)} are degenerate, and have no score ({why}): drop columns that are "
+                "constant or that others determine",
+                DegenerateComponentWarning,
+            )
         self.results_ = table
         self.best_index_ = index
         self.best_params_ = table["params"][index]

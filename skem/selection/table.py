@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from skem.exceptions import listed
 from skem.selection.criteria import rank
 
 # Columns of a fit to all rows, and what stands in them where a candidate has failed.
@@ -85,8 +86,24 @@ def name_failures(table):
     errors = table["error"]
     failed = np.flatnonzero(errors != "")
     sizes = dict.fromkeys((str(table["family"][row]), int(table["n_components"][row])) for row in failed)
-    named = [f"{family} with n_components={size}" for family, size in sizes]
+    names = [f"{family} with n_components={size}" for family, size in sizes]
     return (
-        f"{len(failed)} of {len(errors)} candidates failed, and have no score: {', '.join(named)}; the first by "
+        f"{len(failed)} of {len(errors)} candidates failed, and have no score: {listed(names)}; the first by "
         f"{errors[failed[0]]}"
     )
+
+
+def flat_families(table):
+    """Families for which the rows as a whole are flat: even one component is degenerate, and so is every candidate.
+
+    Parameters
+    ----------
+    table : dict
+
+    Returns
+    -------
+    names : list of str
+    """
+    names, flat = table["family"].astype(str), np.asarray(table["degenerate"], dtype=bool)
+    single = {name for name, size in zip(names, table["n_components"], strict=True) if size == 1}
+    return [name for name in dict.fromkeys(names) if name in single and flat[names == name].all()]
