@@ -357,6 +357,15 @@ def test_the_rule_of_guesses():
         Product.from_dataframe(pd.DataFrame({"when": pd.to_datetime(["2020-01-01", "2021-01-01"])}))
 
 
+def test_names_of_rows_are_warned_of():
+    X, _ = mixed()
+    named = X.assign(person=[f"person {i}" for i in range(len(X))])
+    with pytest.warns(UserWarning, match="a value of their own in 'person': "):
+        guessed = Product.from_dataframe(named)
+    assert "person" in guessed.blocks[-1][2]
+    Product.from_dataframe(named.astype({"person": "category"}))  # as declared
+
+
 def test_columns_called_by_numbers_are_guessed_by_position():
     """A number means a position, whatever the frame calls the column."""
     X, _ = mixed()

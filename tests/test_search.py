@@ -17,6 +17,7 @@ from skem.distinct import DistinctSource
 from skem.engine import Source
 from skem.families import Gaussian, Poisson
 from skem.inference.base import Model
+from skem.inference.cuts import _whitening
 from skem.inference.hard import MaximizationExpectation, settle
 from skem.inference.moves import Doubts
 from skem.inference.partition import Evidence, Merges
@@ -406,3 +407,19 @@ def test_what_needs_a_number_says_so():
         BayesianKMeans(3, weight_prior="mixture_of_finite_mixtures").fit(X)
     with pytest.raises(ValueError, match='family="auto" needs n_components="auto"'):
         BayesianKMeans(3, family="auto").fit(X)
+
+
+def test_cuts_of_fewer_rows_than_columns_are_those_of_more():
+    """Rows in a plane of few dimensions, whatever the number of columns they are written in."""
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(40, 5)) * [5.0, 4.0, 3.0, 2.0, 1.0] + 4.0 * (np.arange(40) % 2)[:, None]
+    weight = rng.integers(1, 4, 40).astype(float)
+    Z -= weight @ Z / weight.sum()
+    share = weight / weight.sum()
+    wide = np.hstack([Z, Z @ rng.normal(size=(5, 60))])
+    white = wide @ _whitening(wide, share)
+    tall = np.vstack([wide, wide])
+    expected = (tall @ _whitening(tall, np.tile(share / 2, 2)))[:40]
+    assert white.shape == (40, 5)
+    np.testing.assert_allclose(white * np.sign(white[0] * expected[0]), expected, atol=1e-7)
+    np.testing.assert_allclose((white * share[:, None]).T @ white, np.eye(5), atol=1e-9)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skem.exceptions import listed, warn
 from skem.families.bernoulli import Bernoulli
 from skem.families.categorical import Categorical
 from skem.families.frames import columns_of, is_missing
@@ -11,6 +12,8 @@ from skem.families.poisson import Poisson
 
 # Whole numbers without a zero are codes where there are at most so many different ones.
 MOST_CODES = 10
+# Strings name rows, not kinds of them, where a column has more different ones than these, and than half of the rows.
+MOST_KINDS = 20
 
 
 def _kind(column, name):
@@ -63,6 +66,17 @@ def guess_blocks(X):
         if kind == "levels":
             # rows of a part, in a cross-validation say, need not have all of them
             levels = [np.asarray(level).tolist() for level in find_levels(own, "auto")]
+            names = [
+                name
+                for name, column, found in zip(own.names, own.values, levels, strict=True)
+                if declared_levels(column) is None and len(found) > max(MOST_KINDS, len(column) / 2)
+            ]
+            if names:
+                warn(
+                    f"most rows have a value of their own in {listed([repr(name) for name in names])}: such a column "
+                    "names rows, tells of no groups and makes fits slow; leave it out",
+                    UserWarning,
+                )
             family = Categorical(categories=levels)
         else:
             family = {"measurements": Gaussian("diag"), "counts": Poisson(), "flags": Bernoulli()}[kind]

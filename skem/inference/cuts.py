@@ -28,9 +28,7 @@ def _directions(Z, weight):
     if len(varying) == 0:
         return np.empty((d, 0))
     Z, unit = Z[:, varying] / unit[varying], unit[varying]
-    values, axes = np.linalg.eigh((Z * weight[:, None]).T @ Z / weight.sum())
-    kept = values > FLAT * values[-1]
-    whitening = (axes[:, kept] / np.sqrt(values[kept]))[:, ::-1]
+    whitening = _whitening(Z, weight / weight.sum())
     white = Z @ whitening
     fourth = (white * (weight * (white**2).sum(axis=1))[:, None]).T @ white
     ends = np.linalg.eigh(fourth)[1]
@@ -40,6 +38,19 @@ def _directions(Z, weight):
     directions = np.zeros((d, found.shape[1]))
     directions[varying] = found / unit[:, None]
     return directions
+
+
+def _whitening(Z, share):
+    """Principal axes (d, m) of centred rows, from the widest, over the standard deviations of the rows along them."""
+    if len(Z) >= Z.shape[1]:
+        values, axes = np.linalg.eigh((Z * share[:, None]).T @ Z)
+        kept = values > FLAT * values[-1]
+        return (axes[:, kept] / np.sqrt(values[kept]))[:, ::-1]
+    # rows fewer than columns, the levels of many say: their inner products are the smaller matrix
+    rows = Z * np.sqrt(share)[:, None]
+    values, weights = np.linalg.eigh(rows @ rows.T)
+    kept = values > FLAT * values[-1]
+    return (rows.T @ (weights[:, kept] / values[kept]))[:, ::-1]
 
 
 def sample_to_cut(source):
