@@ -163,9 +163,30 @@ def validate_rows(estimator, X, **params):
             if params.get("reset", True):
                 estimator.n_features_in_ = X.shape[1]
             return X
-        X = validate_data(estimator, X, dtype="numeric", copy=False, **params)
-    X = X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
-    return _canonical_entries(X) if issparse(X) else X
+        try:
+            rows = validate_data(estimator, X, dtype="numeric", copy=False, **params)
+            rows = rows if rows.dtype in (np.float32, np.float64) else rows.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            if (found := _column_of_no_numbers(X)) is None:
+                raise
+            name, what = found
+            raise ValueError(
+                f"column {name!r} of X holds {what}, where numbers are needed: leave it out, or turn it into numbers; "
+                "mixtures take columns of text in family=Product()"
+            ) from error
+    return _canonical_entries(rows) if issparse(rows) else rows
+
+
+def _column_of_no_numbers(X):
+    """Name of a data frame's first column of text, dates or times, and what it holds; None where there is none."""
+    for name in getattr(X, "columns", ()):
+        column = np.asarray(X[name])
+        kind = column.dtype.kind
+        if kind in "UST" or (kind == "O" and any(isinstance(value, str) for value in column.ravel())):
+            return name, "text"
+        if kind in "mM":
+            return name, f"values of dtype {column.dtype}"
+    return None
 
 
 def _canonical_entries(X):

@@ -8,12 +8,15 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse as sp
 from public_estimators import CLASSES, MIXTURES, blobs, fitted_state, make
 from sklearn.base import clone
 
 import skem
+from skem import EMMixture, MixtureSelection
 from skem.families import Gaussian, Poisson
 
 
@@ -284,6 +287,19 @@ def test_bad_input_is_named_and_leaves_no_trace(cls, bad):
     np.testing.assert_array_equal(estimator.predict(rows()), labels)
     if density is not None:
         np.testing.assert_array_equal(estimator.score_samples(rows()), density)
+
+
+@pytest.mark.parametrize(("as_frame", "column"), [
+    (pd.DataFrame, np.array(["red", "blue"] * 6, dtype=object)),
+    (pd.DataFrame, pd.Categorical(["red", "blue"] * 6)),
+    (pl.DataFrame, ["red", "blue"] * 6),
+    (pd.DataFrame, pd.date_range("2020", periods=12)),
+], ids=["objects", "categorical", "strings", "datetimes"])  # fmt: skip
+@pytest.mark.parametrize("cls", [EMMixture, MixtureSelection, skem.KMeans, skem.GaussianMixture])
+def test_a_column_of_no_numbers_is_named(cls, as_frame, column):
+    X = as_frame({"size": np.arange(12.0), "shade": column})
+    with pytest.raises(ValueError, match=r"column 'shade' of X holds (text|values of dtype datetime)"):
+        make(cls, n_components=2).fit(X)
 
 
 @pytest.mark.parametrize("cls", MIXTURES)

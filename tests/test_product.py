@@ -320,8 +320,10 @@ def test_what_a_product_cannot_do_is_told():
         VariationalMixture(3, family=family(size=(Gaussian("VVE"), ["width", "height"]))).fit(X)
     with pytest.raises(TypeError, match="offers no log_terms, which modes needs"):
         fit(EMMixture(3), X, family=family()).modes()
-    with pytest.raises(TypeError, match="columns of levels"):
-        fit(EMMixture(3), X, family=family()).response_probabilities()
+    mixture = fit(EMMixture(3), X, family=family())
+    with pytest.raises(TypeError, match=r"has others beside them: take it of marginal\(columns\)"):
+        mixture.response_probabilities()
+    assert set(mixture.marginal(["kind", "member"]).response_probabilities()["item"]) == {"kind", "member"}
     with pytest.raises(ValueError, match="noise goes with Gaussian"):
         EMMixture(3, family=family(), noise=0.1).fit(X)
 

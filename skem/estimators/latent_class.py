@@ -180,6 +180,11 @@ class LatentClassMixin:
         """Levels of each column with their probabilities (n_components, n_levels)."""
         check_is_fitted(self, "_theta")
         if not self.family_.has("responses"):
+            if any(part.has("responses") for part in self.family_.members()):
+                raise TypeError(
+                    f"{method} is for columns of levels, and the mixture has others beside them: take it of "
+                    "marginal(columns) with the columns of levels alone"
+                )
             raise TypeError(
                 f"{method} is for columns of levels, and {type(self.family_).__name__}() has none: fit Categorical() "
                 "or Bernoulli()"
