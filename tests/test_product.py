@@ -2,6 +2,8 @@
 
 import pickle
 import warnings
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -366,6 +368,16 @@ def test_names_of_rows_are_warned_of():
         guessed = Product.from_dataframe(named)
     assert "person" in guessed.blocks[-1][2]
     Product.from_dataframe(named.astype({"person": "category"}))  # as declared
+
+
+@pytest.mark.parametrize("number", [Decimal, Fraction])
+def test_exact_numbers_are_measurements(number):
+    X, _ = mixed()
+    exact = X.assign(width=[number(value) for value in X["width"]])
+    assert Product.from_dataframe(exact).blocks[0][2] == Product.from_dataframe(X).blocks[0][2]
+    np.testing.assert_array_equal(
+        fit(EMMixture(3), exact, family=Product()).labels_, fit(EMMixture(3), X, family=Product()).labels_
+    )
 
 
 def test_columns_called_by_numbers_are_guessed_by_position():

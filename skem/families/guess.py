@@ -1,5 +1,7 @@
 """Which family suits a column, by its values alone."""
 
+import numbers
+
 import numpy as np
 
 from skem.exceptions import listed, warn
@@ -23,6 +25,8 @@ def _kind(column, name):
     values = np.asarray(column)
     if values.dtype == object:
         values = np.array([value for value in values if not is_missing(value)])
+        if values.dtype == object and all(isinstance(value, numbers.Number) for value in values):
+            values = values.astype(np.float64)  # decimals and fractions
     kind = values.dtype.kind
     if kind in "OUST":
         return "levels"
