@@ -100,11 +100,15 @@ class RunsMixin:
         if self._races([rng]) or family.has("nested") or self._joined(source, algorithm) is not source:
             return None
 
-        def middle():
-            return family.mle(source.assign_given(1, codes=np.zeros(len(source), np.int32)).stats)
+        def whole():
+            theta = family.mle(source.assign_given(1, codes=np.zeros(len(source), np.int32)).stats)
+            # what is compiled is maximum likelihood, which asks for no prior
+            return Model.build(family, self._weights(1), 1, source)._replace(prior=None), theta
 
-        model = Model.build(family, self._weights(K), K, source)
-        about = np.full(K, -np.log(K)), recall(middle, (family,)).take(np.zeros(K, dtype=int))
+        # whatever the number of components, the same
+        model, theta = recall(whole, (family,))
+        model = model._replace(weights=self._weights(K)).resize(K)
+        about = np.full(K, -np.log(K)), theta.take(np.zeros(K, dtype=int))
         runs = short_runs(algorithm, model, source, begin, MOST_RUNS, about)
         if isinstance(runs, PlainRuns):
             return None
