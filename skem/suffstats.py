@@ -6,9 +6,6 @@ import numpy as np
 
 from skem._kernels.linalg import cholesky
 
-# A sum below this share of its mean over the components has no logarithm worth following.
-SMALL_SHARE = 1e-6
-
 
 class NamedArrays:
     """Float64 arrays by name, read as attributes; rows are components.
@@ -212,13 +209,12 @@ class SuffStats(NamedArrays):
         unit : NamedArrays
             What to measure each coordinate in, so that the units of the rows do not matter.
         """
-
-        def log_mean(value):
-            mean = value / _along(n_k, value)
-            return np.where(mean > SMALL_SHARE * value.sum(axis=0) / n_k.sum(), np.log(mean), np.nan)
-
-        chart = NamedArrays({name: log_mean(value) for name, value in self._arrays.items()})
-        return chart, chart._map(lambda _, value: np.ones_like(value))
+        chart = NamedArrays({name: np.log(value / _along(n_k, value)) for name, value in self._arrays.items()})
+        # about the square root of information in counts, whatever the units of others
+        root_of_share = self._map(
+            lambda _, value: np.sqrt(value.sum(axis=0) / n_k.sum() / (value / _along(n_k, value)))
+        )
+        return chart, root_of_share
 
     def from_chart(self, chart, n_k):
         """Statistics, of the form of these, with the coordinates of `chart` and masses `n_k`."""

@@ -23,7 +23,7 @@ cdef double ROUNDING = 4e-15
 # Gains of so many roundings have no ratio where an extrapolation has brought the run close to its end.
 cdef double FAINT = 8.0
 # A run whose passes gain more than this, per unit of weight, is not slow whatever its ratio of gains.
-cdef double STEEP = 1e-3
+cdef double STEEP = 1e-2
 
 
 cdef class Convergence:

@@ -34,8 +34,8 @@ from skem.estimators.publishing import PublishingMixin
 from skem.estimators.runs import RunsMixin
 from skem.families import Gaussian
 from skem.families.base import Family
-from skem.inference.accelerate import METHODS
 from skem.inference.base import Model
+from skem.inference.extrapolation import METHODS
 from skem.portfolio import FINALISTS
 from skem.rows import is_sparse
 from skem.starts import INITS, is_given

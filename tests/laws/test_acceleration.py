@@ -12,8 +12,9 @@ from threadpoolctl import threadpool_limits
 from skem import EMMixture, MAPMixture, VariationalMixture
 from skem.engine import Source
 from skem.families import Gaussian, Poisson, StudentT
-from skem.inference import accelerate
+from skem.inference import accelerate, extrapolation
 from skem.inference.base import Model
+from skem.inference.chart import Chart
 from skem.inference.em import EM, MAPEM
 from skem.inference.variational import VariationalBayes
 from skem.suffstats import Moments, SuffStats
@@ -119,7 +120,7 @@ def test_leaps_astray_are_refused(method, sign, monkeypatch):
     given = problem(Gaussian(), X, 3, codes=codes)
     plain = run(EMByVerbs, given, None)
     refused = []
-    honest = accelerate.METHODS[method]
+    honest = extrapolation.METHODS[method]
 
     class Astray(honest):
         def goal(self, x, image, weight):
@@ -130,7 +131,7 @@ def test_leaps_astray_are_refused(method, sign, monkeypatch):
             refused.append(self)
             super().refused()
 
-    monkeypatch.setitem(accelerate.METHODS, method, Astray)
+    monkeypatch.setitem(extrapolation.METHODS, method, Astray)
     fit = run(EMByVerbs, given, method)
     assert len(refused) > 5
     assert np.diff(fit.objectives).min() >= -1e-13 * abs(fit.objective)
@@ -141,12 +142,12 @@ def test_leaps_astray_are_refused(method, sign, monkeypatch):
 
 
 @methods
-def test_leaps_to_where_steps_are_longer_are_refused(method, monkeypatch):
+def test_leaps_to_where_steps_are_not_the_expected_ones_are_refused(method, monkeypatch):
     """However high the objective there: the run has left the path of plain steps."""
     X, codes = overlapping(300, 2, 3, "full", 4)
     given = problem(Gaussian(), X, 3, codes=codes)
     plain = run(EMByVerbs, given, None)
-    monkeypatch.setattr(accelerate, "ASTRAY", 0.0)
+    monkeypatch.setattr(extrapolation.METHODS[method], "astray", -1.0)
     fit = run(EMByVerbs, given, method)
     repeated = np.diff(fit.objectives) == 0.0
     assert repeated.sum() > 5
@@ -169,15 +170,35 @@ def test_leaps_whose_numbers_overflow_are_left_out():
 def test_leaps_of_a_linear_map_are_its_plain_steps(rates, n_steps):
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     power = turn * rates @ turn.T
-    method, x, weight = accelerate.Anderson(), np.ones(3), np.array([1.0, 2.0, 3.0])
+    method, x, weight = extrapolation.Anderson(), np.ones(3), np.array([1.0, 2.0, 3.0])
     method.horizon = n_steps
     for _ in range(4):
-        method.rested = 0
-        assert method.goal(x, power @ x, weight) is None
+        method.goal(x, power @ x, weight)
         x = power @ x
-    method.rested = 1
     there = np.linalg.matrix_power(power, n_steps + 1) @ x
-    np.testing.assert_allclose(method.goal(x, power @ x, weight), there, atol=2e-3 * np.abs(there - x).max())
+    atol = 2e-3 * np.abs(there - x).max()
+    np.testing.assert_allclose(method.goal(x, power @ x, weight), there, atol=atol)
+    np.testing.assert_allclose(method.expected, power @ there - there, atol=atol)
+
+
+def test_leaps_rest_where_not_even_one_step_is_told():
+    method, x = extrapolation.Anderson(), np.array([1.0, 2.0])
+    assert method.goal(x, 0.9 * x, np.ones(2)) is None
+    for _ in range(4):
+        method.refused()
+    goals = [method.goal(0.9**n * x, 0.9 ** (n + 1) * x, np.ones(2)) for n in range(1, 8)]
+    assert [goal is None for goal in goals] == [True] * 6 + [False]
+
+
+def test_a_rate_grows_from_nothing_in_leaps():
+    """Whose logarithm takes steps that neither grow nor shrink."""
+    X = np.repeat(np.arange(len(CANDY)), CANDY)[:, None].astype(float)
+    fits = [
+        EMMixture(4, family=Poisson(), init="random", accelerate=how, tol=1e-10, random_state=1).fit(X)
+        for how in (None, "anderson")
+    ]
+    assert fits[1].lower_bound_ >= fits[0].lower_bound_ * (1 + 1e-10)
+    assert fits[0].n_iter_ > 5 * fits[1].n_iter_
 
 
 @methods
@@ -286,7 +307,7 @@ def test_what_has_no_coordinate_is_held():
     n_k = np.array([4.0, 5.0, 0.0])
     stats = SuffStats({"total": np.array([[1.0, 0.0], [2.0, -3.0], [0.0, 0.0]])})
     state = type("AState", (), {"stats": stats, "n_k": n_k})
-    chart = accelerate.Chart()
+    chart = Chart()
     x, weight = chart.read(state)
     np.testing.assert_array_equal(np.isnan(x), [0, 0, 1, 0, 1, 0, 1, 1, 1])
     assert (weight[np.isnan(x)] == 0).all()

@@ -1,0 +1,145 @@
+"""Where a few plain steps lead: SQUAREM and Anderson's method."""
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+from skem.inference.chart import filled
+
+# Digits of a leap's coefficients.
+BITS = 12
+# Plain steps that a first leap stands for, a factor by which the number changes, and its limit.
+FIRST, WIDEN, FARTHEST = 4, 4, 2**40
+# Where a leap was told this well the next may go farther.
+WELL = 0.2
+# Directions of smaller relative length among the moves say nothing, and would magnify rounding.
+DEPENDENT = 1e-3
+
+
+def _coarse(x):
+    """Numbers with few digits, so that rounding in what they were worked out from changes none of them.
+
+    A leap serves as well with coefficients a little off. Exact ones would magnify rounding, from leap to leap, until
+    rows in another order, or in other units, came to another fit.
+    """
+    largest = np.abs(x).max()
+    grid = np.exp2(np.ceil(np.log2(largest)) - BITS) if 0.0 < largest < np.inf else 1.0
+    return np.round(x / grid) * grid
+
+
+def _power_of_two(columns):
+    """The powers of two next to the lengths of columns, 1 for a column of zeros."""
+    lengths = np.linalg.norm(columns, axis=0)
+    return np.exp2(np.round(np.log2(np.where(lengths > 0, lengths, 1.0))))
+
+
+class Squarem:
+    """SQUAREM with the third step length, |r| / |v| (Varadhan & Roland 2008): two plain steps, then a leap."""
+
+    #: a leap to where the step is farther from the expected one, in steps before, has left the course of plain steps
+    astray = 2.0
+    #: the step where a leap leads
+    expected = 0.0
+
+    def __init__(self):
+        self.first = None
+        self.longest = 1.0
+        self.wait = False
+
+    def goal(self, x, image, weight):
+        """Where to leap from `image`, the plain step from `x`; None for nowhere."""
+        step = filled(image - x)
+        if self.wait or self.first is None:
+            # the step from a leap only steadies it
+            self.first = None if self.wait else step
+            self.wait = False
+            return None
+        first, change, self.first = self.first, step - self.first, None
+        length = float(np.linalg.norm(weight * first)) / max(float(np.linalg.norm(weight * change)), 1e-300)
+        length = min(float(_coarse(length)), self.longest)
+        if length == self.longest:
+            self.longest *= 4.0
+        if length <= 1.0:
+            return None
+        self.wait = True
+        return image + 2.0 * (length - 1.0) * first + (length * length - 1.0) * change
+
+    def accepted(self, deviation):
+        """Take note of a leap, and of how far from the expected one the step is where it has led."""
+
+    def refused(self):
+        """Take note that a leap went astray."""
+        self.longest = max(1.0, self.longest / 4.0)
+        self.wait = False
+
+
+class Anderson:
+    """Anderson's method with five differences, held to so many plain steps at once.
+
+    Differences of the last points, and of their steps, tell the linear map that steps follow in the directions between
+    these points. A leap goes to where `horizon` plain steps would lead by it: infinitely many of them are Anderson's
+    own leap (Walker & Ni 2011), to the point at which steps vanish. Near an optimum the map of EM has real eigenvalues
+    in [0, 1), and is self-adjoint in lengths weighted by information, so that it is projected on its directions
+    (Galerkin; Arnoldi's method in Walker & Ni) where theirs takes the least squares of the step that is left.
+
+    The horizon opens as the steps that leaps end at are the expected ones, and narrows where they are not. So a run
+    follows the path of plain steps, out of a saddle as well, where steps grow and the point at which they would vanish
+    lies behind.
+    """
+
+    #: see `Squarem`
+    astray = 0.5
+    n_differences = 5
+
+    def __init__(self):
+        self.points: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=self.n_differences + 1)
+        self.horizon = float(FIRST)
+        self.expected: Any = 0.0
+
+    def goal(self, x, image, weight):
+        """Where to leap from `image`, the plain step from `x`; None for nowhere."""
+        step = image - x
+        self.points.append((x, step))
+        if len(self.points) < 2:
+            return None
+        if self.horizon < 1:
+            # not even one step could be told: some more plain ones first
+            self.horizon *= 2
+            return None
+        xs, steps = (np.array(column) for column in zip(*self.points, strict=True))
+        # a coordinate that was held for one of the points does not leap
+        moves, changes = (filled(np.diff(column, axis=0)).T for column in (xs, steps))
+        share, end = self._shares(weight[:, None] * moves, weight[:, None] * changes, weight * filled(step))
+        if not np.isfinite([share, end]).all():
+            self.refused()
+            return None
+        self.expected = step + moves @ end
+        return image + (moves + changes) @ share
+
+    def _shares(self, moves, changes, step):
+        """Coefficients of moves: what adds up to all steps within the horizon, and what to the step at their end."""
+        # powers of two, that a change of units changes no bit
+        lengths = _power_of_two(moves)
+        directions, sizes, turned = np.linalg.svd(moves / lengths, full_matrices=False)
+        kept = sizes > DEPENDENT * sizes[0]
+        directions, basis = directions[:, kept], turned[kept].T / sizes[kept] / lengths[:, None]
+        first, one = directions.T @ step, np.eye(directions.shape[1])
+        once = one + directions.T @ changes @ basis
+        total, power, n_steps = one, once, 1
+        while n_steps < self.horizon and np.isfinite(power).all():
+            total, power, n_steps = total + power @ total, power @ power, 2 * n_steps
+        share = _coarse(lengths * (basis @ (total @ first))) / lengths
+        return share, basis @ (once @ power @ first - first)
+
+    def accepted(self, deviation):
+        """Take note of a leap, and of how far from the expected one the step is where it has led."""
+        if deviation <= WELL:
+            self.horizon = min(self.horizon * WIDEN, FARTHEST)
+
+    def refused(self):
+        """Take note that a leap went astray."""
+        self.horizon /= WIDEN
+
+
+METHODS: dict[str, Any] = {"squarem": Squarem, "anderson": Anderson}
