@@ -223,6 +223,18 @@ def test_grid_search_gives_nan_to_an_infeasible_candidate(cls):
     assert search.best_params_["n_components"] == 3
 
 
+@pytest.mark.parametrize("cls", MIXTURES)
+def test_parameters_of_the_default_family_are_set_and_searched(cls):
+    plain = make(cls, random_state=0)
+    assert clone(plain).set_params(family__covariance_type="diag").family.covariance_type == "diag"
+    with pytest.raises(ValueError, match="Invalid parameter 'nonsense'"):
+        plain.set_params(family__nonsense=1)
+    assert plain.family is None
+    search = GridSearchCV(plain, {"family__covariance_type": ["tied", "diag"]}, cv=2).fit(blobs())
+    known = GridSearchCV(make(cls, family=Gaussian(), random_state=0), search.param_grid, cv=2).fit(blobs())
+    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], known.cv_results_["mean_test_score"])
+
+
 @pytest.mark.parametrize("cls", [cls for cls in MIXTURES if "warm_start" in cls().get_params()])
 class TestWarmStart:
     def test_goes_on_from_the_fit_before(self, cls):

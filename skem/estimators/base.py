@@ -152,6 +152,26 @@ class BaseMixture(
         tags.input_tags.sparse = getattr(self.family, "sparse", False)
         return tags
 
+    def set_params(self, **params):
+        """Set parameters of the estimator, and by ``family__name`` those of its family.
+
+        Where `family` is None, those are parameters of the default family, ``Gaussian()``, which then is set.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name.
+
+        Returns
+        -------
+        self : object
+        """
+        own = {name: value for name, value in params.items() if name.startswith("family__")}
+        if own and self.family is None and "family" not in params:
+            family = self._family().set_params(**{name.removeprefix("family__"): own[name] for name in own})
+            params = {"family": family, **{name: params[name] for name in params.keys() - own.keys()}}
+        return super().set_params(**params)
+
     @property
     def _n_features_out(self):
         return self.n_components_

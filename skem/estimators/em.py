@@ -20,8 +20,8 @@ class EMMixture(NoisyMixture):
     n_components : int, default=2
         Number of components.
     family : Family, default=None
-        Family of the components; None means ``Gaussian()``. Pass ``family=Gaussian()`` to search over
-        ``family__covariance_type``.
+        Family of the components; None means ``Gaussian()``. Its own parameters are searched as
+        ``family__covariance_type`` and the like.
     n_init : int, default=1
         Number of starts; the best objective is kept.
     init : {"portfolio", "k-means", "k-means++", "random"}, array-like or dict, default="portfolio"
