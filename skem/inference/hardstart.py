@@ -9,6 +9,10 @@ from skem.inference.partition import Evidence
 from skem.inference.search import Search
 from skem.weights import BoundedPartitions
 
+# So many rows are searched a second time, from one cluster: where no more clusters are allowed than there are, the way
+# from many ends at the first that fit, and the way from one may divide others.
+FEW = 1 << 13
+
 
 def partition_start(model, source, given, concentration, rng, max_iter):
     """Statistics of the partition that Bayesian k-means, with splits and merges, reaches from a start.
@@ -45,6 +49,8 @@ def partition_start(model, source, given, concentration, rng, max_iter):
     distinct.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
     search = Search(evidence, distinct, rng, max_iter)
     search.run(labels, n_components)
+    if len(distinct) <= FEW:
+        search.run(np.zeros_like(labels), 1)
     best = search.best
     n_more = n_components - best.n_clusters
     return Pass(best.objective, 0, np.concatenate([best.n_k, np.zeros(n_more)]), best.stats.extend(n_more))
