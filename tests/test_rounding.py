@@ -194,7 +194,7 @@ def test_digits_are_found_in_raw_pixels():
 
 def test_draws_go_with_rounded_rows():
     X, groups = flagged_rows(0)
-    mixture = GibbsMixture(3, n_chains=1, n_draws=20, n_burn_in=20, random_state=0).fit(X)
+    mixture = GibbsMixture(3, n_chains=2, n_draws=50, n_burn_in=20, random_state=0).fit(X)
     assert adjusted_rand_score(groups, mixture.labels_) > 0.9
 
 

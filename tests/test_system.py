@@ -296,9 +296,9 @@ def work(times):
                 estimator.fit(bad)
             except ValueError:
                 pass
-work(40)
+work(20)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-work(200)
+work(100)
 growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 print(growth / (1024 if sys.platform == "linux" else 1 << 20))
 """

@@ -177,9 +177,11 @@ cdef class Prepared:
         for column in range(d):
             inv_scale[column] = 1.0 / scale[column]
         job.origin, job.inv_scale = &origin[0], &inv_scale[0]
-        float_origin, float_scale = np.array(origin, dtype=np.float32), np.array(inv_scale, dtype=np.float32)
-        job.float_origin, job.float_scale = &float_origin[0], &float_scale[0]
-        job.shifted = bool(np.any(origin))
+        if in_float:
+            float_origin, float_scale = np.array(origin, dtype=np.float32), np.array(inv_scale, dtype=np.float32)
+            job.float_origin, job.float_scale = &float_origin[0], &float_scale[0]
+            job.shifted = bool(np.any(origin))
+            self.keep += [float_origin, float_scale]
         self.set_rows(log_weights, sample_weight, log_prior, codes, labels_in, uniforms, uniform_start, labels, lse,
                       resp, scores)
         if job.bytes != NULL and job.n_scorers == 1 and K <= 2 * tiles.width and (
@@ -198,7 +200,7 @@ cdef class Prepared:
             self.n_threads = 1
         self.slice_chunks = max(self.n_threads, <Py_ssize_t> (self.n_threads * 2e8 / (work * job.chunk_rows)))
         # every array that the job points into lives as long as this object
-        self.keep += [X, origin, inv_scale, float_origin, float_scale, index]
+        self.keep += [X, origin, inv_scale, index]
 
     def _dof_of(self, int i):
         """Degrees of freedom by whose scales a collector weighs the rows, as they stand, or None."""
