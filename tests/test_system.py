@@ -307,7 +307,7 @@ print(growth / (1024 if sys.platform == "linux" else 1 << 20))
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs the resource module")
 def test_fits_leave_no_memory_behind():
-    """1,200 fits, predictions and failed fits."""
+    """600 fits, predictions and failed fits."""
     assert float(run_python(LEAK)) < 2.0
 
 
