@@ -61,7 +61,7 @@ class TruncatedSource(Source):
             return super()._once(log_weights, part, collectors, assign=assign, **rows)
         n_components, summary = len(log_weights), self.family.summary_
         n_tiles, fresh = self._window(n_components), self._sets is None
-        near = NEAR if n_components > NEAR else 0
+        near = NEAR if n_tiles * tile_components < n_components else 0
         if fresh:
             self._sets = np.empty((len(self), self.n_active), dtype=np.int32)
         result = run_truncated(

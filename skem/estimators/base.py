@@ -36,6 +36,7 @@ from skem.families import Gaussian
 from skem.families.base import Family
 from skem.inference.base import Model
 from skem.inference.extrapolation import METHODS
+from skem.inference.priors import prior_of_rows
 from skem.portfolio import FINALISTS
 from skem.rows import is_sparse
 from skem.starts import INITS, is_given
@@ -333,6 +334,10 @@ class BaseMixture(
 
     def _under_prior(self, model, source):
         """Model and source of the fit under that prior of the family which all its runs are to have."""
+        if self._algorithm().update == "mode":
+            # a mode's objective tells nothing of its prior
+            model = prior_of_rows(model, source)
+            source = source.seen_by(model.family)
         return model, source
 
     def fit_predict(self, X, y=None, sample_weight=None):

@@ -5,7 +5,6 @@ import numbers
 from skem._compat import Interval, StrOptions
 from skem.estimators.base import N_ACTIVE, BaseMixture
 from skem.inference.hard import ICM, ClassificationEM
-from skem.inference.priors import prior_of_rows
 from skem.weights import DirichletWeights
 
 
@@ -109,11 +108,6 @@ class ICMMixture(BaseMixture):
     def _algorithm(self):
         algorithm = ICM if self.update == "mode" else ClassificationEM
         return algorithm(tol=self.tol, max_iter=self.max_iter)
-
-    def _under_prior(self, model, source):
-        if self.update == "mode":
-            model = prior_of_rows(model, source)
-        return model, source.seen_by(model.family)
 
     def _weights(self, n_components):
         return DirichletWeights(self.weight_concentration_prior)

@@ -7,7 +7,6 @@ from skem.estimators.base import ACCELERATE, N_ACTIVE, BaseMixture
 from skem.estimators.online import OnlineMixin
 from skem.estimators.soft import SoftMixture
 from skem.inference.em import MAPEM
-from skem.inference.priors import prior_of_rows
 from skem.weights import DirichletWeights
 
 
@@ -114,10 +113,6 @@ class MAPMixture(OnlineMixin, SoftMixture):
         self.split_merge = split_merge
         self.accelerate = accelerate
         self.weight_concentration_prior = weight_concentration_prior
-
-    def _under_prior(self, model, source):
-        model = prior_of_rows(model, source)
-        return model, source.seen_by(model.family)
 
     def _weights(self, n_components):
         return DirichletWeights(self.weight_concentration_prior)

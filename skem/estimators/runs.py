@@ -19,8 +19,6 @@ from skem.weights import LOG_ZERO
 JOINED = 4
 # Finding them takes some 64 bytes a row for a moment, more than all else that a fit needs where rows are many.
 MOST_JOINED = 1 << 17
-# Runs that a candidate of a selection has at most: its own, and those from merged rows and from its neighbours.
-MOST_RUNS = 8
 
 
 class RunsMixin:
@@ -62,7 +60,7 @@ class RunsMixin:
             return source
         return DistinctSource.of(source)[0]
 
-    def _first_run(self, family, X, sample_weight, seeds):
+    def _first_run(self, family, X, sample_weight, seeds, n_runs):
         """The run of a fit to validated rows, among runs which more may be added to.
 
         Parameters
@@ -72,6 +70,8 @@ class RunsMixin:
         X : ndarray of shape (n_samples, n_features)
         sample_weight : ndarray of shape (n_samples,) or None
         seeds : int ndarray of shape (n_init,)
+        n_runs : int
+            How many there will be at most.
 
         Returns
         -------
@@ -85,7 +85,8 @@ class RunsMixin:
 
         watched = bool(self.verbose or getattr(self, "_skl_callbacks", None))
         if not watched and len(seeds) == 1 and X.shape[0] <= SUBSAMPLE:
-            runs = self._compiled_run(family, X, sample_weight, np.random.default_rng(seeds[0]), algorithm, begin)
+            rng = np.random.default_rng(seeds[0])
+            runs = self._compiled_run(family, X, sample_weight, rng, algorithm, begin, n_runs)
             if runs is not None:
                 return runs, StartRecord(self.init, 1, 1)
         solve = with_callbacks(type(self)._solve)
@@ -94,7 +95,7 @@ class RunsMixin:
         runs.adopt(fit)
         return runs, fit.start
 
-    def _compiled_run(self, family, X, sample_weight, rng, algorithm, begin):
+    def _compiled_run(self, family, X, sample_weight, rng, algorithm, begin, n_runs):
         """Compiled runs, of which one has begun as the fit's would; None where that is more than one of them."""
         source, K = self._source(X, sample_weight, family), self._n_start
         if self._races([rng]) or family.has("nested") or self._joined(source, algorithm) is not source:
@@ -109,7 +110,7 @@ class RunsMixin:
         model, theta = recall(whole, (family,))
         model = model._replace(weights=self._weights(K)).resize(K)
         about = np.full(K, -np.log(K)), theta.take(np.zeros(K, dtype=int))
-        runs = short_runs(algorithm, model, source, begin, MOST_RUNS, about)
+        runs = short_runs(algorithm, model, source, begin, n_runs, about)
         if isinstance(runs, PlainRuns):
             return None
         runs.begin(seed_labels(source, K, self._plain_init, rng))

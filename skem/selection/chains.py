@@ -22,6 +22,9 @@ from skem.selection.criteria import (
 )
 from skem.selection.improver import Improver
 
+# Runs that a candidate has at most: its own, and those from merged rows and from its neighbours.
+MOST_RUNS = 8
+
 
 class Outcome(NamedTuple):
     """What became of one candidate.
@@ -183,7 +186,7 @@ def _climbs(chain, X, sample_weight):
         estimator = copy.copy(begun["template"])
         estimator.n_components = n_components
         estimator._check_size(*begun["rows"][1:])
-        return Climb(estimator, *estimator._first_run(*begun["rows"], begun["seeds"]))
+        return Climb(estimator, *estimator._first_run(*begun["rows"], begun["seeds"], MOST_RUNS))
 
     return [partial(climb, n_components) for n_components in chain.n_components]
 
