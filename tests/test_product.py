@@ -338,11 +338,12 @@ def test_the_rule_of_guesses():
     X = pd.DataFrame({
         "share": rng.random(40), "count": np.arange(40) % 7, "flag": np.arange(40) % 2 == 0, "bit": np.arange(40) % 2,
         "rating": 1 + np.arange(40) % 5, "age": 20 + np.arange(40), "balance": np.arange(40) - 20,
+        "days": 70 * np.arange(40),
         "word": KINDS[np.arange(40) % 3], "tier": pd.Categorical(KINDS[np.arange(40) % 3], categories=["mead", *KINDS]),
     })  # fmt: skip
     guessed = Product.from_dataframe(X)
     assert {name: columns for name, _, columns in guessed.blocks} == {
-        "measurements": ["share", "age", "balance"],
+        "measurements": ["share", "age", "balance", "days"],
         "counts": ["count"],
         "flags": ["flag", "bit"],
         "levels": ["rating", "word", "tier"],
@@ -357,6 +358,12 @@ def test_the_rule_of_guesses():
     assert [(name, columns) for name, _, columns in nullable.blocks] == [
         (name, columns) for name, _, columns in guessed.blocks
     ]
+    floats = X.astype({name: "float64" for name in ("count", "bit", "rating", "age", "balance", "days")})
+    assert [(name, columns) for name, _, columns in Product.from_dataframe(floats).blocks] == [
+        (name, columns) for name, _, columns in guessed.blocks
+    ]
+    for endless in (np.inf, -np.inf):
+        assert Product.from_dataframe(floats[["rating"]].replace(1.0, endless)).blocks[0][0] == "measurements"
     with pytest.raises(ValueError, match="column 'when' has values of dtype datetime64"):
         Product.from_dataframe(pd.DataFrame({"when": pd.to_datetime(["2020-01-01", "2021-01-01"])}))
 

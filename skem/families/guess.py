@@ -14,6 +14,9 @@ from skem.families.poisson import Poisson
 
 # Whole numbers without a zero are codes where there are at most so many different ones.
 MOST_CODES = 10
+# Whole numbers with a zero are counts up to this one. Large ones that vary within a group as little as a Poisson law
+# asks are rare, and a Gaussian is as good for those.
+MOST_COUNTED = 100
 # Strings name rows, not kinds of them, where a column has more different ones than these, and than half of the rows.
 MOST_KINDS = 20
 
@@ -33,7 +36,11 @@ def _kind(column, name):
     if kind == "b":
         return "flags"
     if kind == "f":
-        return "measurements"
+        # read from a file, or next to missing values, whole numbers become floats
+        values = values[~np.isnan(values)]
+        if len(values) == 0 or not (np.isfinite(values) & (values == np.rint(values))).all():
+            return "measurements"
+        kind = "i"
     if kind not in "iu":
         raise ValueError(f"column {name!r} has values of dtype {values.dtype}, which no family takes: turn them into "
                          "numbers or strings, or leave the column out")  # fmt: skip
@@ -41,7 +48,7 @@ def _kind(column, name):
     if set(distinct.tolist()) <= {0, 1}:
         return "flags"
     if len(distinct) and distinct[0] == 0:
-        return "counts"
+        return "counts" if distinct[-1] <= MOST_COUNTED else "measurements"
     return "levels" if len(distinct) <= MOST_CODES and distinct[0] > 0 else "measurements"
 
 

@@ -65,12 +65,13 @@ class Product(Blocks):
 
     @classmethod
     def from_dataframe(cls, X):
-        """Guess blocks from the columns' types.
+        """Guess blocks from the columns' types and values.
 
         Booleans, and whole numbers that are 0 or 1, are "flags" (`Bernoulli`). Strings and categoricals are "levels"
         (`Categorical`), and so are whole numbers of at most 10 different values that are all above 0: codes. Other
-        whole numbers from 0 up are "counts" (`Poisson`) if there is a 0 among them. All else are "measurements"
-        (``Gaussian("diag")``): floats, whole numbers that never come down to 0 or go below it. Columns of strings that
+        whole numbers from 0 to at most 100 are "counts" (`Poisson`) if there is a 0 among them. All else are
+        "measurements" (``Gaussian("diag")``): fractions, whole numbers that never come down to 0, go below it or grow
+        large. Whole numbers are told by their values, be they stored as integers or as floats. Columns of strings that
         differ in most rows, names of the rows that is, are warned of.
 
         Parameters
