@@ -132,6 +132,8 @@ class MergedComponents:
     >>> from skem import EMMixture
     >>> X, species = load_iris(return_X_y=True)
     >>> merged = EMMixture(n_components=3, init=species).fit(X).merge_components(X)
+    >>> merged
+    <MergedComponents: 3 components of EMMixture in 2 clusters>
     >>> merged.children
     array([[1, 2],
            [0, 3]])
@@ -144,6 +146,12 @@ class MergedComponents:
         self.children = children
         self.entropies = entropies
         self.n_clusters = n_clusters
+
+    def __repr__(self):
+        return (
+            f"<{type(self).__name__}: {len(self.entropies)} components of {type(self.mixture).__name__} "
+            f"in {self.n_clusters} clusters>"
+        )
 
     @classmethod
     def build(cls, mixture, resp, weight):

@@ -3,7 +3,6 @@
 import numbers
 import warnings
 from collections.abc import Iterable
-from functools import update_wrapper
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,9 +15,7 @@ from sklearn.base import (
 )
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_is_fitted
 
 from skem._compat import (
     CallbackSupportMixin,
@@ -38,31 +35,21 @@ from skem.estimators import EMMixture, VariationalMixture
 from skem.estimators.columns import column_names
 from skem.estimators.doclink import DocLinkMixin
 from skem.estimators.pickling import PickleMixin
-from skem.estimators.prediction import PredictionMixin
 from skem.exceptions import DegenerateComponentWarning, listed, reason_of_flat, silent_warnings, warn
 from skem.families import Family
 from skem.memory import remembering
 from skem.selection.candidates import make_chains, numbers_of_components, several
 from skem.selection.chains import fit_all, fit_chain
 from skem.selection.criteria import CRITERIA, check_criterion, choose, is_degenerate
+from skem.selection.delegation import BestEstimatorMixin
 from skem.selection.folds import make_folds
 from skem.selection.progress import Progress
 from skem.selection.table import flat_families, make_table, name_failures
 from skem.selection.tails import best_gaussian, has_heavy_tails, heavier_families
 
 
-def _delegated(method):
-    """Give the method of the same name of the best estimator, where it has one."""
-    name = method.__name__
-
-    def call(self, *args, **kwargs):
-        check_is_fitted(self)
-        return getattr(self.best_estimator_, name)(*args, **kwargs)
-
-    return available_if(lambda self: hasattr(self._leader(), name))(update_wrapper(call, method))
-
-
 class MixtureSelection(
+    BestEstimatorMixin,
     DocLinkMixin,
     PickleMixin,
     ClassNamePrefixFeaturesOutMixin,
@@ -183,14 +170,7 @@ class MixtureSelection(
         self.random_state = random_state
         self.verbose = verbose
 
-    # -- the best estimator's face ---------------------------------------------------------------
-
-    def __getattr__(self, name):
-        best = vars(self).get("best_estimator_")
-        # what the rows were called is for scikit-learn to set and to delete
-        if best is None or not name.endswith("_") or name.startswith("_") or name == "feature_names_in_":
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return getattr(best, name)
+    # -- what is to be fitted ---------------------------------------------------------------------
 
     def _estimators(self):
         """Candidates' estimators, unfitted."""
@@ -198,10 +178,6 @@ class MixtureSelection(
             return several(self.estimator, "estimator", BaseEstimator)
         # neighbours give further starts, for which a race would cost twice the time
         return [VariationalMixture() if self.criterion == "log_evidence" else EMMixture(init="k-means")]
-
-    def _leader(self):
-        """Return the best estimator, the first one before fit."""
-        return vars(self).get("best_estimator_") or self._estimators()[0]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -215,35 +191,6 @@ class MixtureSelection(
         if self.families is not None:
             return [self.families] if isinstance(self.families, Family) else self.families
         return [getattr(estimator, "family", None) for estimator in self._estimators()]
-
-    @property
-    def _n_features_out(self):
-        return len(self.weights_)
-
-    predict = _delegated(PredictionMixin.predict)
-    predict_proba = _delegated(PredictionMixin.predict_proba)
-    predict_log_proba = _delegated(PredictionMixin.predict_log_proba)
-    score_samples = _delegated(PredictionMixin.score_samples)
-    score = _delegated(PredictionMixin.score)
-    bic = _delegated(PredictionMixin.bic)
-    aic = _delegated(PredictionMixin.aic)
-    icl = _delegated(PredictionMixin.icl)
-    sample = _delegated(PredictionMixin.sample)
-
-    def transform(self, X):
-        """Return responsibilities under the best mixture as features; the same as `predict_proba`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        resp : ndarray of shape (n_samples, `n_components_`)
-            Rows sum to one.
-        """
-        return self.predict_proba(X)
 
     # -- fitting ---------------------------------------------------------------------------------
 
