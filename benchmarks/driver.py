@@ -41,6 +41,7 @@ def parse(arguments):
     parser.add_argument("--build-native", action="store_true", help="make that build now, and nothing else")
     parser.add_argument("--report", type=Path, nargs="?", const=DOCS, metavar="FOLDER",
                         help="write table and plot from the results, by default to the docs")  # fmt: skip
+    parser.add_argument("--note", default="", help="for the report: a sentence on how it was measured")
     parser.add_argument("--check", action="store_true", help="compare the results with the goals")
     return parser.parse_args(arguments)
 
@@ -107,7 +108,7 @@ def main(arguments=None):
             if old := results.keep_latest():
                 print(f"left out, measured with an older build: {' '.join(old)}")
             options.report.mkdir(parents=True, exist_ok=True)
-            (options.report / "benchmarks.md").write_text(table(results), encoding="utf-8")
+            (options.report / "benchmarks.md").write_text(table(results, options.note), encoding="utf-8")
             plot(results, options.report / "benchmarks.svg")
         if options.check:
             print("\n".join(check(results)))

@@ -9,13 +9,21 @@ from pathlib import Path
 # Where no compiler can measure them: a Zen 5 core with AVX-512.
 USUAL = {"gflops": 120.0, "exp_ns": 0.45, "read_gbytes": 35.0}
 
-# Eight-lane vectors whatever the machine: the compiler splits them where registers are shorter.
+# Vectors as long as a register: of longer ones the chains would not stay in registers.
 PROBE = r"""
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-typedef double lanes __attribute__((vector_size(64)));
-typedef long long ints __attribute__((vector_size(64)));
+#if defined __AVX512F__
+enum { BYTES = 64 };
+#elif defined __AVX__
+enum { BYTES = 32 };
+#else
+enum { BYTES = 16 };
+#endif
+enum { LANES = BYTES / 8, CHAINS = 12 };
+typedef double lanes __attribute__((vector_size(BYTES)));
+typedef long long ints __attribute__((vector_size(BYTES)));
 static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -39,37 +47,39 @@ static inline lanes expv(lanes x) {
     __builtin_memcpy(&p, &out, sizeof p);
     return p;
 }
+/* a function of its own, so that all chains stay in registers; of different values, so that none stands for another */
+static __attribute__((noinline)) lanes chains(long n, lanes m, lanes c) {
+    lanes a[CHAINS], sum = (lanes){};
+    for (int k = 0; k < CHAINS; k++) a[k] = sum + k;
+    for (long r = 0; r < n; r++)
+        for (int k = 0; k < CHAINS; k++) a[k] = a[k] * m + c;
+    for (int k = 0; k < CHAINS; k++) sum += a[k];
+    return sum;
+}
 int main(void) {
-    enum { A = 12, SIZE = 512, BIG = 1 << 25 };
+    enum { SIZE = 512, BIG = 1 << 25 };
     double best[3] = {1e9, 1e9, 1e9}, sink = 0, begin, took;
-    static lanes block[SIZE / 8];
+    static lanes block[SIZE / LANES];
     double *big = malloc(BIG * sizeof(double));
     for (long i = 0; i < BIG; i++) big[i] = 1.0;
     for (int trial = 0; trial < 7; trial++) {
-        /* different values, for no chain to be computed in another's place */
-        lanes a0 = (lanes){} + 1, a1 = a0 + 1, a2 = a0 + 2, a3 = a0 + 3, a4 = a0 + 4, a5 = a0 + 5, a6 = a0 + 6,
-              a7 = a0 + 7, a8 = a0 + 8, a9 = a0 + 9, aa = a0 + 10, ab = a0 + 11, m = a0 - 1e-6, c = a0 * 1e-7;
         begin = now();
-        for (int r = 0; r < 4000000; r++) {
-            a0 = a0 * m + c; a1 = a1 * m + c; a2 = a2 * m + c; a3 = a3 * m + c; a4 = a4 * m + c; a5 = a5 * m + c;
-            a6 = a6 * m + c; a7 = a7 * m + c; a8 = a8 * m + c; a9 = a9 * m + c; aa = aa * m + c; ab = ab * m + c;
-        }
-        took = (now() - begin) / (4e6 * A * 16) * 1e9;
+        sink += chains(4000000, (lanes){} + (1 - 1e-6), (lanes){} + 1e-7)[0];
+        took = (now() - begin) / (4e6 * CHAINS * 2 * LANES) * 1e9;
         if (took < best[0]) best[0] = took;
-        sink += (a0 + a1 + a2 + a3 + a4 + a5 + a6 + a7 + a8 + a9 + aa + ab)[0];
-        for (int i = 0; i < SIZE / 8; i++) block[i] = (lanes){} - 0.01 * i;
+        for (int i = 0; i < SIZE / LANES; i++) block[i] = (lanes){} - 0.01 * i;
         begin = now();
         for (int r = 0; r < 40000; r++) {
             lanes total = (lanes){};
-            for (int i = 0; i < SIZE / 8; i++) total += expv(block[i]);
-            block[r % (SIZE / 8)] -= total * 1e-12;
+            for (int i = 0; i < SIZE / LANES; i++) total += expv(block[i]);
+            block[r % (SIZE / LANES)] -= total * 1e-12;
         }
         took = (now() - begin) / (40000.0 * SIZE) * 1e9;
         if (took < best[1]) best[1] = took;
         sink += block[0][0];
         lanes s0 = (lanes){}, s1 = s0, s2 = s0, s3 = s0;
         begin = now();
-        for (long i = 0; i < BIG; i += 32) {
+        for (long i = 0; i < BIG; i += 4 * LANES) {
             lanes v[4];
             __builtin_memcpy(v, big + i, sizeof v);
             s0 += v[0]; s1 += v[1]; s2 += v[2]; s3 += v[3];

@@ -66,10 +66,12 @@ def _records(results, group, workloads):
             yield workload, record
 
 
-def _machine(results):
+def _machine(results, note):
     machine = results.content["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    return f"Measured on {machine['processor']}, {machine['cores']} processors, {machine['system']}; {versions}."
+    where = f"Measured on {machine['processor']}, {machine['cores']} processors, {machine['system']}; {versions}."
+    n_pairs = [len(record["pairs"]) for record in results.content["measurements"].values() if record["pairs"]]
+    return f"{where} Pairs: {min(n_pairs)} to {max(n_pairs)} of each measurement. {note}".rstrip()
 
 
 def _mixtures(results):
@@ -223,7 +225,11 @@ def _starts(results):
     body = []
     for workload, record in _records(results, "start", w.EM):
         passes = np.median(values(record, "skem", "start") / values(record, "skem", "iteration"))
-        body.append([workload.title, seconds(median(record, "skem", "start")), f"{passes:.1f}"])
+        # a difference of two fits, each of which may take longer by chance than a start does
+        start = (
+            [seconds(median(record, "skem", "start")), f"{passes:.1f}"] if passes > 0 else ["too little to tell", "-"]
+        )
+        body.append([workload.title, *start])
     text = 'What `init="k-means++"` takes, and how many iterations with full covariances take as long.'
     return _section("Starts", text, ["rows x columns, components", "k-means++", "iterations"], body)
 
@@ -255,12 +261,13 @@ def _many(results):
     if record is None or not record["pairs"]:
         return []
     found = record["facts"]["log_likelihood"]
+    lost = found["full"] - found["truncated"]
     truncated, full = (seconds(median(record, kind, "whole")) for kind in ("truncated", "full"))
     text = (
         f"{w.MANY.title} components, diagonal covariances, 30 iterations from one start: with "
         f"`n_active={record['facts']['n_active']}` a fit takes {truncated}, without {full}, "
         f"{_ratio(record, 'full', 'truncated', 'whole')} times as long. Its log-likelihood, all components counted, "
-        f"ends {found['full'] - found['truncated']:.1e} nats a row lower."
+        f"ends {abs(lost):.1e} nats a row {'lower' if lost > 0 else 'higher'}."
     )
     return ["## Many components", "", text, ""]
 
@@ -318,9 +325,9 @@ def _rest(results):
     return ["## Imports and builds", "", *lines] if lines else []
 
 
-def table(results):
-    """The whole page as markdown."""
-    lines = [HEAD, _machine(results), "", "![Ratios to other libraries](benchmarks.svg)", ""]
+def table(results, note=""):
+    """The whole page as markdown, with a note on how it was measured."""
+    lines = [HEAD, _machine(results, note), "", "![Ratios to other libraries](benchmarks.svg)", ""]
     lines += _mixtures(results)
     lines += _mixture_group(
         results, "bayesian", "Variational Bayes",
