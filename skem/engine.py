@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skem import linear_hard, linear_soft
+from skem import linear_hard, rough_passes
 from skem._kernels.ascent import ascend, spread
 from skem._kernels.csr import PreparedCSR
 from skem._kernels.field import Field
@@ -14,7 +14,7 @@ from skem._kernels.parts import Linear, placed
 from skem._kernels.passes import Prepared, run_pass, set_thread_cap
 from skem.canonical import canonical_rows
 from skem.in_python import PassInPython
-from skem.rows import is_sparse
+from skem.rows import column_range, is_sparse
 from skem.suffstats import SuffStats
 
 # Rows handed to NumPy at a time where a family computes features or base measures itself.
@@ -79,6 +79,7 @@ class Source:
         self.family = family
         self._total_second: dict[int, np.ndarray] = {}
         self._total: np.ndarray | None = None
+        self._farthest: float | None = None
         self._in_python = PassInPython()
         #: whether float tells nearly all components apart in hard passes, as far as is known
         self.float_tells = True
@@ -115,9 +116,20 @@ class Source:
         """Slices of rows for work that NumPy does."""
         return (slice(start, min(start + BLOCK, len(self))) for start in range(0, len(self), BLOCK))
 
-    def may_be_rough(self, n_components):
-        """Whether rough soft passes may be faster than exact ones, as far as the rows can tell."""
-        return self.exact and linear_soft.serves(self, n_components)
+    def may_be_rough(self, n_components, theta, compiled):
+        """Whether rough soft passes may be faster than exact ones, compiled or not, as far as the rows can tell."""
+        if not self.exact or self.family.has("features"):
+            return False
+        return rough_passes.serves(self, self.family.scorer(theta), n_components, compiled)
+
+    @property
+    def farthest(self):
+        """Largest distance of a row from a column's mean, in the column's standard deviations; found once."""
+        if self._farthest is None:
+            summary = self.family.summary_
+            ends = (np.stack(column_range(self.X, self.weight)) - summary.origin) / summary.scale - summary.mean
+            self._farthest = float((np.abs(ends) / np.sqrt(summary.variance)).max())
+        return self._farthest
 
     def log_base(self):
         """Weighted sum of log h(x), the Jacobian of the internal coordinates included."""
@@ -167,7 +179,7 @@ class Source:
         collectors = placed(collector or family.collector(theta, part, assign), self.X.shape[1]) if collect else []
         result, error, second = None, 0.0, {}
         if rough and weighted and assign == "soft" and not rows:
-            result, error = linear_soft.run(self, log_weights, part, collectors)
+            result, error = rough_passes.run(self, log_weights, part, collectors)
         score, moved, n_k, sums = result or self._once(
             log_weights, part, collectors, assign=assign, sample_weight=weight, **rows
         )

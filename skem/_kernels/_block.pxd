@@ -5,25 +5,36 @@ from libc.string cimport memset
 
 cimport skem._kernels._tiles as tl
 from skem._kernels._assign cimport assign_block, start_scores
-from skem._kernels._collect cimport collect, collect_entries, collect_floats
+from skem._kernels._collect cimport collect, collect_entries, collect_floats, collect_wide_floats
 from skem._kernels._job cimport CODED, FLOAT_STEP, FULL, GATHER, LINEAR, Buffers, Features, Job, Scorer
 from skem._kernels._load cimport coded_rows, load_block
 
 
 cdef inline void run_float_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
-    """A soft block of one linear scorer and one collector, in float but for what adds up panels and blocks."""
+    """A soft block of one scorer and one collector, in float but for what adds up panels and blocks."""
     cdef int panel = job.tiles.panel_rows, B = (rows + FLOAT_STEP - 1) // FLOAT_STEP * FLOAT_STEP, at = 0, n
     cdef const float *from_row = <const float *> job.x + row * job.row_stride
+    cdef Scorer *sc = &job.scorers[0]
+    cdef float *x = <float *> buf.x
     while at < B:
         job.tiles.load_panel(from_row + min(at, rows) * job.row_stride, job.row_stride, job.float_origin,
-                             job.float_scale, max(0, min(panel, rows - at)), job.d, <float *> buf.x)
-        job.tiles.panel_scores(<float *> buf.x, job.d, job.scorers[0].floats, job.KP, job.log_weights, buf.s + at, B)
+                             job.float_scale, max(0, min(panel, rows - at)), job.d, x)
+        if sc.kind == FULL:
+            x += job.d * <size_t> panel
+        else:
+            job.tiles.panel_scores(x, job.d, sc.floats, job.KP, job.log_weights, buf.s + at, B)
         at += panel
+    if sc.kind == FULL:
+        job.tiles.centred_scores(<float *> buf.x, job.d, sc.float_mean, sc.floats, sc.stride, job.K, job.log_weights,
+                                 buf.s, B, <float *> buf.z)
     for n in range(B):
         buf.w[n] = 0.0 if n >= rows else (1.0 if job.weight == NULL else job.weight[row + n])
     buf.sums[0] += job.tiles.assign_soft(buf.s, job.K, NULL if job.weight == NULL and rows == B else buf.w, B, NULL,
                                          buf.table)
-    collect_floats(job, buf, &job.collectors[0], row, rows, B)
+    if sc.kind == FULL:
+        collect_wide_floats(job, buf, &job.collectors[0], row, rows, B)
+    else:
+        collect_floats(job, buf, &job.collectors[0], row, rows, B)
 
 
 cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:

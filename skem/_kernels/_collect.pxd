@@ -127,6 +127,25 @@ cdef inline void collect_floats(Job *job, Buffers *buf, Collector *c, Py_ssize_t
     )
 
 
+cdef inline void collect_wide_floats(
+    Job *job, Buffers *buf, Collector *c, Py_ssize_t row, int rows, int B
+) noexcept nogil:
+    """Second moments of wide rows in float, without the rows that all but belong to others."""
+    cdef int k, t, count
+    cdef float *root = <float *> buf.scaled
+    cdef double *at
+    job.tiles.load_wide(<const float *> job.x + row * job.row_stride, job.row_stride, job.float_origin,
+                        job.float_scale, rows, c.d, <float *> buf.panels)
+    for k in range(job.K):
+        at = buf.table + c.table + k * c.table_k
+        count = gather_members(buf.s + <size_t> k * B, rows, FAINT_FLOAT * job.tiles.lane_sum(
+            buf.table + k * job.tiles.width), buf.order, buf.gathered)
+        for t in range(count):
+            root[t] = <float> sqrt(buf.gathered[t])
+        job.tiles.float_wide_sums(<float *> buf.panels, rows, buf.order, count, c.width,
+                                  c.float_mean + k * <size_t> c.width, root, <float *> buf.z, at, at + c.width)
+
+
 cdef inline void sum_queue(Job *job, const double *queue, Collector *c, int k, double *table) noexcept nogil:
     """Sum the rows that wait for a component; those that weigh nothing fill the queue up."""
     cdef double *at = table + k * c.table_k
@@ -296,7 +315,7 @@ cdef inline void flush(Job *job, Buffers *buf) noexcept nogil:
                 for a in range(c.d):
                     memcpy(out, t, (a + 1) * sizeof(double))
                     out += a + 1
-                    t += (a + 8) // 8 * 8
+                    t += (a + c.panel) // c.panel * c.panel
                 continue
             for j in range(c.d):
                 out[j] = job.tiles.lane_sum(t + j * W)

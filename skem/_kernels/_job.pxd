@@ -33,7 +33,8 @@ cdef struct Scorer:
     int kind, features, column, d
     const double *mean
     const double *factor           # packed weights, (m, KW) for GATHER, tables for CODED, triangles or (K, d)
-    const float *floats            # packed weights of FLOATS
+    const float *floats            # of a pass in float: packed weights, or triangles
+    const float *float_mean        # and the means of these
     size_t stride
     const double *dof              # (K) of Student-t tails, or NULL
     size_t latent                  # place of their u and log(1 + q / nu), rows of B, in the latent buffer
@@ -41,6 +42,8 @@ cdef struct Scorer:
 cdef struct Collector:
     int kind, features, column, d, width   # width: columns or features padded for the tiles
     const double *mean
+    const float *float_mean        # the same of WIDE in a pass in float
+    int panel                      # columns side by side in WIDE
     size_t table, table_k          # place in the table of vectors, and length a component
     size_t sums, sums_k            # place in the flat sums, and length a component
     int scorer                     # whose latent weights multiply the rows', -1 for none
@@ -91,7 +94,7 @@ cdef struct Job:
 
 cdef struct Buffers:
     double *all                    # the one allocation behind the rest
-    double *x                      # (d + 4, B); in float a panel, (d, rows of a panel)
+    double *x                      # (d + 4, B); in float one or all panels, (d, rows of a panel)
     double *features
     double *s                      # (KP, B): scores, then weighted responsibilities
     double *w
@@ -147,8 +150,8 @@ cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     cdef size_t total = 8, n_order, i
     cdef double *p
     if job.in_float:
-        # panels of scores, and strips of sums
-        sizes[0] = align_doubles(max(<size_t> job.d, B) * job.tiles.panel_rows // 2 + 1)
+        # panels of scores (of all rows, where differences are formed), and strips of sums
+        sizes[0] = align_doubles(max(<size_t> job.d, B) * (B if job.wide else job.tiles.panel_rows) // 2 + 1)
     else:
         sizes[0] = align_doubles((job.d + 4) * B)
     sizes[1] = align_doubles(job.feature_rows * B)

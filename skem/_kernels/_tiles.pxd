@@ -74,6 +74,13 @@ cdef extern from "tile_set.h" nogil:
         void (*heavy_sums)(const float *x, Py_ssize_t row_stride, const float *origin, int d, int rows, int K,
                            const int *members, const int *count, const float *weights, int room, double *table, int D,
                            float *z) noexcept nogil
+        int panel_columns
+        void (*centred_scores)(const float *panels, int d, const float *mean, const float *packed, size_t stride,
+                               int K, const double *start, double *S, int B, float *z) noexcept nogil
+        void (*load_wide)(const float *x, Py_ssize_t row_stride, const float *origin, const float *inv_scale,
+                          int rows, int d, float *out) noexcept nogil
+        void (*float_wide_sums)(const float *x, int rows, const int *members, int count, int D, const float *m,
+                                const float *root, float *y, double *first, double *second) noexcept nogil
 
     long take_ticket(volatile long *counter)
     void wait_turn(volatile long *turn, long mine)

@@ -1,8 +1,17 @@
-/* Linear scores of float rows, and their sums, in float; included by tiles.h.
+/* Linear and centred scores of float rows, and their sums, in float; included by tiles.h.
  *
  * Products are summed in float over at most so many columns or rows as a block has, and what they come to in double.
  */
 
+#undef REAL
+#undef N
+#undef VEC
+#undef LANES
+#undef DEPTH
+#undef PANEL
+#undef READ_VEC
+#undef VEC_AT
+#undef ADD_UP
 #define REAL float
 #define REAL_IS_FLOAT
 #if W > 1
@@ -21,6 +30,14 @@ typedef double T(wide_vec);
 #define WAT(p) (*(T(wide_vec) *)(p))
 #define N(name) T(float_##name)
 #include "panel.h"
+#define VEC F
+#define DEPTH DEEP
+#define PANEL (LANES > 8 ? LANES : 8)
+#define READ_VEC(p) FCAT(p)
+#define VEC_AT(p) (*(F *)(p))
+#define ADD_UP(p, a) (WAT(p) += WIDEN(a))
+#include "triangles.h"
+#include "wide_sums.h"
 
 /* Columns whose part of a panel stays in the first-level cache, and whose products are summed in float. */
 #define STRIP 128
@@ -140,16 +157,52 @@ static void T(heavy_sums)(const float *x, ptrdiff_t row_stride, const float *ori
 #undef STRIP_OF
 }
 
-enum { T(panel_rows) = ROWS };
+/* S[k] = start[k] - |F_k (x - m_k)|^2 / 2 for the rows of B / ROWS panels, in float but for the last difference; as
+ * T(full_scores). A component's triangle stays near while all panels meet it. z: scratch (d, ROWS). */
+static void T(centred_scores)(const float *panels, int d, const float *mean, const float *packed, size_t stride, int K,
+                              const double *start, double *S, int B, float *z)
+{
+    for (int k = 0; k < K; k++, S += B) {
+        for (int n = 0; n < B; n++) S[n] = start[k];
+        for (int n = 0; n < B; n += ROWS)
+            N(full_tile)(DEEP, panels + (size_t)n * d, ROWS, d, mean + (size_t)k * d, packed + k * stride, S + n, z);
+    }
+}
+
+/* Rows in internal coordinates as T(float_wide_sums) reads them; columns that fill the last PANEL are zero. */
+static void T(load_wide)(const float *x, ptrdiff_t row_stride, const float *origin, const float *inv_scale, int rows,
+                         int d, float *out)
+{
+    for (int j = 0; j < d; j += PANEL) {
+        int columns = d - j < PANEL ? d - j : PANEL;
+        for (int n = 0; n < rows; n++, out += PANEL) {
+            const float *from = x + n * row_stride + j;
+            if (columns == PANEL)
+                UNROLL for (int v = 0; v < PANEL; v += LANES)
+                    VEC_AT(out + v) = (FCAT(from + v) - FCAT(origin + j + v)) * FCAT(inv_scale + j + v);
+            else
+                for (int c = 0; c < PANEL; c++)
+                    out[c] = c < columns ? (from[c] - origin[j + c]) * inv_scale[j + c] : 0;
+        }
+    }
+}
+
+enum { T(panel_rows) = ROWS, T(panel_columns) = PANEL };
 
 #undef REAL
 #undef REAL_IS_FLOAT
+#undef N
+#undef VEC
 #undef LANES
+#undef DEPTH
+#undef PANEL
+#undef READ_VEC
+#undef VEC_AT
+#undef ADD_UP
 #undef WIDEN
 #undef F
 #undef FCAT
 #undef WAT
-#undef N
 #undef DEEP
 #undef ROWS
 #undef ACROSS

@@ -65,6 +65,13 @@ cdef double *own_array(value, list keep, length=None) except NULL:
     return &flat[0]
 
 
+cdef float *_floats(value, list keep) except NULL:
+    """A private array of floats."""
+    cdef float[::1] flat = np.array(value, dtype=np.float32).reshape(-1)
+    keep.append(flat)
+    return &flat[0]
+
+
 cdef float *_pack_floats(const double[:, ::1] weights, int KP, list keep) except NULL:
     """As pack_weights, in float."""
     cdef Py_ssize_t k, i, m = weights.shape[1]
@@ -138,6 +145,10 @@ cdef int add_scorer(Job *job, spec, int column, int d, list keep) except -1:
             pack_triangles(&factor[0, 0, 0], factor.shape[0], d, packed)
             sc.factor = packed
             sc.stride = length if factor.shape[0] > 1 or job.K == 1 else 0
+            if job.in_float:
+                sc.floats, sc.float_mean = _floats(keep.pop(), keep), _floats(spec.mean, keep)
+                job.n_scorers += 1
+                return 0
         else:
             sc.kind = DIAG
             sc.factor = own_array(spec.factor, keep)
@@ -189,10 +200,11 @@ cdef int add_collector(Job *job, spec, int column, int d, list keep, list means)
         means.append(None)
     else:
         c.d = d
-        c.kind = DIAG if spec.structure == "diag" else FULL if d < WIDE_FROM else WIDE
-        D = (d + 7) // 8 * 8 if c.kind == WIDE else (d + 3) // 4 * 4
+        c.kind = DIAG if spec.structure == "diag" else FULL if d < WIDE_FROM and not job.in_float else WIDE
+        c.panel = job.tiles.panel_columns if job.in_float else 8
+        D = lanes_of(d, c.panel if c.kind == WIDE else 4)
         c.width = D
-        c.table_k = D + D * (D + 8) // 2 if c.kind == WIDE else D * 2 * W if c.kind == DIAG \
+        c.table_k = D + D * (D + c.panel) // 2 if c.kind == WIDE else D * 2 * W if c.kind == DIAG \
             else (D + (D // 4) * (D // 4 + 1) // 2 * 16) * W
         c.sums_k = 2 * d if c.kind == DIAG else d + d * (d + 1) // 2
         padded = np.zeros((job.K, D))
@@ -200,6 +212,8 @@ cdef int add_collector(Job *job, spec, int column, int d, list keep, list means)
         mean = padded
         means.append(padded[:, :d])
         c.mean = &mean[0, 0]
+        if job.in_float:
+            c.float_mean = _floats(padded, keep)
         if c.kind == WIDE:
             job.z_size = max(job.z_size, <size_t> D * job.B)
             job.wide = max(job.wide, D)

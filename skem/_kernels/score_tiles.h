@@ -33,39 +33,7 @@ static void T(linear_scores)(const double *F, int m, const double *packed, int K
     }
 }
 
-/* q += |rows of F z|^2 for R <= 4 rows of a triangle, of which the first has `before` entries left of the diagonal;
- * packed as four numbers a column, z as (columns, vectors, W). Returns the end of the packed rows. */
-static ALWAYS_INLINE const double *T(triangle_rows)(const int vectors, const int R, const double *f, int before,
-                                                    const double *z, V *q)
-{
-    V a[4][NV];
-    UNROLL for (int r = 0; r < R; r++)
-        EACH(v) a[r][v] = ZERO;
-    for (int j = 0; j < before; j++, f += 4, z += vectors * W)
-        UNROLL for (int r = 0; r < R; r++)
-            EACH(v) a[r][v] += f[r] * CAT(z + v * W);
-    UNROLL for (int j = 0; j < R; j++, f += 4, z += vectors * W)
-        UNROLL for (int r = j; r < R; r++)
-            EACH(v) a[r][v] += f[r] * CAT(z + v * W);
-    UNROLL for (int r = 0; r < R; r++)
-        EACH(v) q[v] += a[r][v] * a[r][v];
-    return f;
-}
-
-static ALWAYS_INLINE void T(full_tile)(const int vectors, const double *x, int d, const double *m, const double *f,
-                                       double *s, int B, double *z)
-{
-    for (int j = 0; j < d; j++, x += B)
-        EACH(v) AT(z + (vectors * j + v) * W) = CAT(x + v * W) - m[j];
-    V q[NV];
-    EACH(v) q[v] = ZERO;
-    int i = 0;
-    for (; i + 4 <= d; i += 4) f = T(triangle_rows)(vectors, 4, f, i, z, q);
-    if (d - i == 3) T(triangle_rows)(vectors, 3, f, i, z, q);
-    else if (d - i == 2) T(triangle_rows)(vectors, 2, f, i, z, q);
-    else if (d - i == 1) T(triangle_rows)(vectors, 1, f, i, z, q);
-    EACH(v) AT(s + v * W) -= 0.5 * q[v];
-}
+#include "triangles.h"
 
 /* S[k] -= |F_k (x - m_k)|^2 / 2, the difference formed first. The lower-triangular F_k is packed by
  * groups of four rows: for each group g the columns 0 .. min(4 g + 4, d) - 1, four numbers a column.
@@ -78,8 +46,8 @@ static void T(full_scores)(const double *X, int d, const double *mean, const dou
         for (int k = 0; k < K; k++) {
             const double *m = mean + (size_t)k * d, *f = packed + (size_t)k * stride;
             double *s = S + (size_t)k * B + b;
-            if (n == NV) T(full_tile)(NV, X + b, d, m, f, s, B, z);
-            else T(full_tile)(2, X + b, d, m, f, s, B, z);
+            if (n == NV) N(full_tile)(NV, X + b, B, d, m, f, s, z);
+            else N(full_tile)(2, X + b, B, d, m, f, s, z);
         }
     }
 }

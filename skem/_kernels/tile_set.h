@@ -66,6 +66,13 @@ typedef struct {
     void (*heavy_sums)(const float *x, ptrdiff_t row_stride, const float *origin, int d, int rows, int K,
                        const int *members, const int *count, const float *weights, int room, double *table, int D,
                        float *z);
+    int panel_columns;
+    void (*centred_scores)(const float *panels, int d, const float *mean, const float *packed, size_t stride, int K,
+                           const double *start, double *S, int B, float *z);
+    void (*load_wide)(const float *x, ptrdiff_t row_stride, const float *origin, const float *inv_scale, int rows, int d,
+                      float *out);
+    void (*float_wide_sums)(const float *x, int rows, const int *members, int count, int D, const float *m,
+                            const float *root, float *y, double *first, double *second);
 } tile_set;
 
 #endif

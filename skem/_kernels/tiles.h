@@ -22,7 +22,8 @@ static const tile_set T(tiles) = {
     T(linear_sums), T(member_sums), T(full_sums), T(diag_sums), T(wide_sums), T(features), T(read_codes),
     T(gather_scores), T(gather_sums), T(unfold), T(fold), T(coded_scores), T(coded_sums), T(unlog), T(coded_soft),
     T(top_scores), T(lane_sum), T(tail_scores), T(latent_sums), T(panel_rows),
-    T(load_panel), T(panel_scores), T(heavy_rows), T(heavy_sums),
+    T(load_panel), T(panel_scores), T(heavy_rows), T(heavy_sums), T(panel_columns), T(centred_scores), T(load_wide),
+    T(float_wide_sums),
 };
 
 #undef READ

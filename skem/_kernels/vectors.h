@@ -29,6 +29,17 @@ static inline double T(as_value)(int64_t i) { double a; memcpy(&a, &i, 8); retur
 #define AT(p) (*(V *)(p))
 #define CAT(p) (*(const V *)(p))
 #define ZERO ((V){0})
+/* What triangles.h and wide_sums.h are written in: doubles, until float_tiles.h makes it floats. Sums are added up in
+ * double in any case. DEPTH: the most vectors of rows that a tile takes. PANEL: columns side by side of wide rows. */
+#define REAL double
+#define N(name) T(name)
+#define VEC V
+#define LANES W
+#define DEPTH NV
+#define PANEL 8
+#define READ_VEC(p) CAT(p)
+#define VEC_AT(p) AT(p)
+#define ADD_UP(p, a) (AT(p) += (a))
 /* Tiles of four numbers by NV vectors: twelve sums keep the multipliers of AVX2 busy, and with 16 registers more would
  * spill; without fused products they would, too. Where `left` vectors do not fill whole tiles, the last ones take two
  * vectors: left is even. */

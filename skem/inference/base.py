@@ -310,12 +310,13 @@ class Algorithm:
         steps = self.steps(model) if source.exact else None
         leaps = self._leaps(model, source, convergence, steps is not None)
         # rough passes serve while the objective gains more than they may lose, but for the first and the last
-        rough = self.assign == "soft" and steps is leaps is None and source.may_be_rough(model.n_components)
+        rough = self.assign == "soft" and leaps is None
+        rough = rough and source.may_be_rough(model.n_components, state.theta, steps is not None)
         steps = steps if monitor is None else None
         objectives, converged, labelled = [], False, False
         while True:
             refused, following = False, None
-            if steps is not None and not (leaps and leaps.active):
+            if steps is not None and not rough and not (leaps and leaps.active):
                 # as many iterations as need no Python; the last of them has made the state anew
                 values, converged, stop, before, result = source.ascend(
                     steps, state.log_weights, state.theta, convergence=convergence, penalty=state.penalty,

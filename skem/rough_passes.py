@@ -1,0 +1,136 @@
+"""Soft passes over float32 rows in float32 arithmetic: rough ones, which say by how much they may be off."""
+
+import numpy as np
+
+from skem._kernels.parts import Centred, Linear
+from skem._kernels.passes import Prepared
+from skem.rows import is_sparse
+
+# Columns that a row must have, and numbers that a pass must multiply, for float to gain anything: many, where the
+# iterations that it takes the place of are compiled.
+LEAST_COLUMNS = 32
+LEAST_WORK = 1 << 20
+LEAST_WORK_COMPILED = 1 << 28
+# By how much a score may be off.
+LARGEST_ERROR = 2.0**-11
+# Standard deviations of a column that a row may lie away where distances are squared: what they lose grows likewise.
+FARTHEST = 32.0
+# Half a unit in the last place of 1: what rounding to float loses of a number.
+ROUNDING = 0.5 * float(np.finfo(np.float32).eps)
+
+
+def _is_linear(part):
+    return isinstance(part, Linear) and part.feature_map == "x"
+
+
+def _is_centred(part):
+    return isinstance(part, Centred) and part.structure == "full" and part.dof is None
+
+
+def serves(source, part, n_components, compiled=False):
+    """Whether the rows are such that float is the faster way to score them.
+
+    Parameters
+    ----------
+    source : Source
+    part : Linear, Centred, Several or None
+        The scorer.
+    n_components : int
+    compiled : bool, default=False
+        Whether the iterations run compiled without it.
+
+    Returns
+    -------
+    serves : bool
+    """
+    X = source.X
+    if is_sparse(X) or X.dtype != np.float32 or source.index is not None or source.coding is not None:
+        return False
+    n, d = X.shape
+    if not (_is_linear(part) or _is_centred(part)) or d < LEAST_COLUMNS or X.strides[1] != X.itemsize:
+        return False
+    work = float(n) * n_components * (d if _is_linear(part) else d * (d + 1))
+    if work < (LEAST_WORK_COMPILED if compiled else LEAST_WORK):
+        return False
+    summary = source.family.summary_
+    if _is_linear(part):
+        return _is_float(summary.origin) and _is_float(1.0 / summary.scale)
+    return _is_float(1.0 / summary.scale) and source.farthest <= FARTHEST
+
+
+def _is_float(values):
+    """Whether float holds these doubles as they are."""
+    with np.errstate(over="ignore"):
+        return np.array_equal(values.astype(np.float32), values)
+
+
+def run(source, log_weights, part, collectors):
+    """Score rows and sum them.
+
+    Parameters
+    ----------
+    source : Source
+    log_weights : ndarray of shape (n_components,)
+    part : Linear, Centred, Several or None
+        The scorer.
+    collectors : list of (part, column, n_columns)
+
+    Returns
+    -------
+    result : tuple (score, n_moved, n_k, sums), or None where another pass must do
+    error : float
+        Typical error of a score, at most.
+    """
+    own = [part, *(place[0] for place in collectors)]
+    for is_kind, run_kind in ((_is_linear, _run_linear), (_is_centred, _run_centred)):
+        if len(own) == 2 and all(map(is_kind, own)) and serves(source, part, len(log_weights)):
+            return run_kind(source, log_weights, *own)
+    return None, 0.0
+
+
+def _run_linear(source, log_weights, part, collector):
+    """What the mean of the weights w_k adds to all scores alike is added in double.
+
+    n_features roundings of products as large as the length of w_k times that of a row, which add up like random steps,
+    stay below one of their sum.
+    """
+    summary = source.family.summary_
+    center = part.weights.mean(axis=0)
+    weights = part.weights - center
+    length = np.sqrt((weights**2).sum(axis=1).max() * (summary.mean**2 + summary.variance).sum())
+    error = 2.0 * ROUNDING * length
+    if not error <= LARGEST_ERROR:
+        return None, 0.0
+    own = part._replace(weights=weights)
+    score, moved, n_k, sums = _in_float(source, log_weights + part.offset, own, own, summary.origin)
+    return (score + float(center @ source.total), moved, n_k, sums), float(error)
+
+
+def _run_centred(source, log_weights, part, collector):
+    """Sums are taken about the means that float holds, so that only the scores are off by the rounding of means.
+
+    The difference x - m_k is formed first, but of numbers rounded to float. With both as long as F_k makes them, half of
+    the squared distance is off by less than a rounding of those lengths squared: most roundings are of differences, far
+    smaller, and all add up like random steps.
+    """
+    summary = source.family.summary_
+    origin = summary.origin.astype(np.float32).astype(np.float64)
+    shift = (summary.origin - origin) / summary.scale
+    squares = summary.mean**2 + summary.variance
+    error = ROUNDING * ((part.factor**2).sum(axis=1) * (squares + part.mean**2)).sum(axis=1).max()
+    if not error <= LARGEST_ERROR:
+        return None, 0.0
+    places = [one._replace(mean=(one.mean + shift).astype(np.float32).astype(np.float64)) for one in (part, collector)]
+    score, moved, n_k, (sums,) = _in_float(source, log_weights + part.offset, places[0], places[1], origin)
+    if not (np.isfinite(score) and np.isfinite(sums["features"]).all()):
+        return None, 0.0
+    return (score, moved, n_k, [{**sums, "mean": sums["mean"] - shift}]), float(error)
+
+
+def _in_float(source, log_weights, scorer, collector, origin):
+    """The pass of one scorer and one collector."""
+    d = source.X.shape[1]
+    return Prepared(
+        source.X, origin, source.family.summary_.scale, len(log_weights), log_weights, [(scorer, 0, d)],
+        [(collector, 0, d)], sample_weight=source.weight, in_float=True,
+    ).once()  # fmt: skip
