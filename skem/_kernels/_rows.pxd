@@ -7,19 +7,19 @@ cdef extern from "row_sets.h" nogil:
 
     ctypedef struct row_set:
         int width
-        void (*set_linear)(const double *t, int M, const double *w, const double *offset, const int32_t *set,
-                           int count, double *s, int stride) noexcept nogil
-        void (*set_diag)(const double *x, int D, const double *mean, const double *factor, const double *offset,
-                         const int32_t *set, int count, double *s, int stride) noexcept nogil
-        void (*set_full)(const double *x, int d, int D, const double *mean, const double *factor, size_t step,
-                         const double *offset, const int32_t *set, int count, double *s, int stride,
-                         double *z) noexcept nogil
-        void (*add_linear)(const double *t, int M, const double *r, int stride, const int32_t *set, int count,
+        void (*score_linear)(const double *t, int M, const double *w, const double *offset, const int32_t *rows,
+                             const int32_t *set, int count, double *s) noexcept nogil
+        void (*score_diag)(const double *x, int D, const double *mean, const double *factor, const double *offset,
+                           const int32_t *rows, const int32_t *set, int count, double *s) noexcept nogil
+        void (*score_full)(const double *x, int d, int D, const double *mean, const double *factor, size_t step,
+                           const double *offset, const int32_t *rows, const int32_t *set, int count, double *s,
+                           double *z) noexcept nogil
+        void (*add_linear)(const double *t, int M, const double *r, const int32_t *rows, int count,
                            double *sums) noexcept nogil
-        void (*add_diag)(const double *x, int D, const double *mean, const double *r, int stride, const int32_t *set,
-                         int count, double *sums) noexcept nogil
-        void (*add_full)(const double *x, int d, int D, const double *mean, const double *r, int stride,
-                         const int32_t *set, int count, double *sums, double *z) noexcept nogil
+        void (*add_diag)(const double *x, int D, const double *m, const double *r, const int32_t *rows, int count,
+                         double *sums) noexcept nogil
+        void (*add_full)(const double *x, int d, int D, const double *m, const double *r, const int32_t *rows,
+                         int count, double *sums, double *z) noexcept nogil
         void (*row_features)(int map, const double *x, int d, int m, double *t) noexcept nogil
         void (*scans[3])(const float *t, int m, int size, const float *packed, const float *offset, int tiles,
                          float *out, int stride) noexcept nogil

@@ -3,6 +3,8 @@
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc
 
+cimport skem._kernels._rows as rw
+
 cdef enum:
     # Rows of a block, a multiple of what the tiles take at once. The first-level cache holds their scores, and a
     # column of them does not return to the same few places of it, as powers of two would.
@@ -31,6 +33,9 @@ cdef struct Scan:
 cdef struct Job:
     Py_ssize_t n, chunk_rows, last_chunk
     int d, D, K, L, is_float, fresh, hard
+    int tile                       # components that are scanned side by side
+    int every, due                 # rows look at others whose best component leaves the remainder `due`
+    const rw.row_set *kernels
     const char *x
     Py_ssize_t row_stride, column_stride
     const double *origin
@@ -56,33 +61,44 @@ cdef struct Buffers:
     double *s                      # (max(L, 4), B)
     double *kept                   # (L): scores of a row's set
     double *exact                  # (K): scores of the candidates
+    double *pair_s                 # (B L): scores of the listed pairs
+    double *share                  # (B): of the rows that have one in a component, which `sharer` names
     double *w
     double *lse
     double *index
     double *spare                  # (L, W)
     double *z
     double *sums
-    float *t32                     # (B, scan.row)
+    float *t32                     # (4, scan.row)
     float *out                     # (4, scan.stride)
     float *best                    # (4 L + tile)
     float *near_packed             # (near / tile, size, tile)
     float *near_offset             # (near)
     int32_t *near                  # (near)
     int32_t *candidates            # (max(K, scan.stride))
+    int32_t *same                  # (K): one row
     int32_t *mark                  # (K): stamp of the last block whose sets have a component
+    int32_t *local                 # (K): where such a component is listed
     int32_t *place                 # (K): where its score stands in `out`
+    int32_t *listed                # (min(B L, K)) components of the block's sets
+    int32_t *start                 # (min(B L, K) + 1) where their pairs start
+    int32_t *pair_row              # (B L): row, component and place in `s` of each pair
+    int32_t *pair_set
+    int32_t *pair_slot
+    int32_t *sharer                # (B)
     int32_t stamp
+    int n_listed
 
 
 cdef inline size_t aligned(size_t n) noexcept nogil:
     return (n + 7) & ~<size_t>7
 
 
-cdef inline int allocate_buffers(const Job *job, Buffers *buf, int tile, int width) noexcept nogil:
+cdef inline int allocate_buffers(const Job *job, Buffers *buf, int width) noexcept nogil:
     """Buffers of one thread in one allocation, floats and integers counted as doubles."""
-    cdef size_t sizes[18]
+    cdef size_t sizes[22]
     cdef size_t total = 8
-    cdef double *places[19]
+    cdef double *places[23]
     cdef int i
     sizes[0] = <size_t> B * job.D
     sizes[1] = <size_t> B * job.scorer.M
@@ -93,19 +109,22 @@ cdef inline int allocate_buffers(const Job *job, Buffers *buf, int tile, int wid
     sizes[6] = sizes[7] = sizes[8] = B
     sizes[9] = <size_t> job.L * width
     sizes[10] = job.D
-    sizes[11] = <size_t> B * job.scan.row
+    sizes[11] = 4 * <size_t> job.scan.row
     sizes[12] = <size_t> 4 * job.scan.stride
-    sizes[13] = <size_t> 4 * job.L + tile
+    sizes[13] = <size_t> 4 * job.L + job.tile
     sizes[14] = <size_t> job.scan.near * job.scan.size
     sizes[15] = sizes[16] = job.scan.near
-    sizes[17] = max(job.K, job.scan.stride) + 2 * <size_t> job.K
-    for i in range(18):
+    sizes[17] = max(job.K, job.scan.stride) + 4 * <size_t> job.K
+    sizes[18] = sizes[19] = <size_t> B * job.L
+    sizes[20] = 2 * <size_t> min(B * job.L, job.K) + 1
+    sizes[21] = 2 * B + <size_t> B * job.L
+    for i in range(22):
         total += aligned(sizes[i])
     buf.all = <double *> calloc(total + aligned(job.sums_size), sizeof(double))
     if buf.all == NULL:
         return 0
     places[0] = <double *> ((<size_t> buf.all + 63) & ~<size_t>63)
-    for i in range(18):
+    for i in range(22):
         places[i + 1] = places[i] + aligned(sizes[i])
     buf.x, buf.t, buf.u, buf.s = places[0], places[1], places[2], places[3]
     buf.kept, buf.exact, buf.w, buf.lse, buf.index = places[4], places[5], places[6], places[7], places[8]
@@ -113,8 +132,14 @@ cdef inline int allocate_buffers(const Job *job, Buffers *buf, int tile, int wid
     buf.t32, buf.out, buf.best = <float *> places[11], <float *> places[12], <float *> places[13]
     buf.near_packed, buf.near_offset = <float *> places[14], <float *> places[15]
     buf.near, buf.candidates = <int32_t *> places[16], <int32_t *> places[17]
-    buf.mark = buf.candidates + max(job.K, job.scan.stride)
-    buf.place = buf.mark + job.K
-    buf.sums = places[18]
+    buf.same = buf.candidates + max(job.K, job.scan.stride)
+    buf.mark, buf.local, buf.place = buf.same + job.K, buf.same + 2 * job.K, buf.same + 3 * job.K
+    buf.pair_s, buf.pair_row = places[18], <int32_t *> places[19]
+    buf.pair_set = buf.pair_row + B * job.L
+    buf.listed = <int32_t *> places[20]
+    buf.start = buf.listed + min(B * job.L, job.K)
+    buf.share, buf.sharer = places[21], <int32_t *> (places[21] + B)
+    buf.pair_slot = buf.sharer + B
+    buf.sums = places[22]
     buf.stamp = 0
     return 1

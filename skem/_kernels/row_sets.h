@@ -17,18 +17,17 @@ static inline void prefetch(const void *p, size_t bytes)
 
 typedef struct {
     int width;
-    void (*set_linear)(const double *t, int M, const double *w, const double *offset, const int32_t *set, int count,
-                       double *s, int stride);
-    void (*set_diag)(const double *x, int D, const double *mean, const double *factor, const double *offset,
-                     const int32_t *set, int count, double *s, int stride);
-    void (*set_full)(const double *x, int d, int D, const double *mean, const double *factor, size_t step,
-                     const double *offset, const int32_t *set, int count, double *s, int stride, double *z);
-    void (*add_linear)(const double *t, int M, const double *r, int stride, const int32_t *set, int count,
-                       double *sums);
-    void (*add_diag)(const double *x, int D, const double *mean, const double *r, int stride, const int32_t *set,
-                     int count, double *sums);
-    void (*add_full)(const double *x, int d, int D, const double *mean, const double *r, int stride,
-                     const int32_t *set, int count, double *sums, double *z);
+    void (*score_linear)(const double *t, int M, const double *w, const double *offset, const int32_t *rows,
+                         const int32_t *set, int count, double *s);
+    void (*score_diag)(const double *x, int D, const double *mean, const double *factor, const double *offset,
+                       const int32_t *rows, const int32_t *set, int count, double *s);
+    void (*score_full)(const double *x, int d, int D, const double *mean, const double *factor, size_t step,
+                       const double *offset, const int32_t *rows, const int32_t *set, int count, double *s, double *z);
+    void (*add_linear)(const double *t, int M, const double *r, const int32_t *rows, int count, double *sums);
+    void (*add_diag)(const double *x, int D, const double *m, const double *r, const int32_t *rows, int count,
+                     double *sums);
+    void (*add_full)(const double *x, int d, int D, const double *m, const double *r, const int32_t *rows, int count,
+                     double *sums, double *z);
     void (*row_features)(int map, const double *x, int d, int m, double *t);
     void (*scans[3])(const float *t, int m, int size, const float *packed, const float *offset, int tiles, float *out,
                      int stride);

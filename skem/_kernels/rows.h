@@ -1,8 +1,7 @@
 /* The micro-kernels of a truncated pass (truncated.pyx) in one instruction set, see every_isa.h for W and T.
  *
  * Every row meets components of its own there, so that features lie in vector lanes and rows do not. Lengths D and M
- * (columns and features) are padded to whole vectors, the padding is zero. Components are named by `set`, and what
- * belongs to its entry c stands at s[c * stride] and r[c * stride].
+ * (columns and features) are padded to whole vectors, the padding is zero.
  */
 
 #if W > 1
@@ -39,55 +38,67 @@ static ALWAYS_INLINE void T(sum_four)(const V *a, double *out)
 #endif
 }
 
-/* s[c] = offset[k] + <w_k, t>, k = set[c]. */
-static void T(set_linear)(const double *t, int M, const double *w, const double *offset, const int32_t *set, int count,
-                          double *s, int stride)
+/* Pairs ahead whose component is fetched. */
+#define AHEAD 16
+
+/* s[c] = offset[k] + <w_k, t_n> of the pairs n = rows[c], k = set[c]. */
+static void T(score_linear)(const double *t, int M, const double *w, const double *offset, const int32_t *rows,
+                            const int32_t *set, int count, double *s)
 {
     double sums[4];
     for (int c = 0; c < count; c += 4) {
-        const double *p[4];
+        const double *p[4], *x[4];
         V a[4];
+        if (c + AHEAD < count) prefetch(w + (size_t)set[c + AHEAD] * M, M * sizeof(double));
         for (int i = 0; i < 4; i++) {
-            p[i] = w + (size_t)set[c + i < count ? c + i : c] * M;
-            a[i] = CAT(p[i]) * CAT(t);
+            int pair = c + i < count ? c + i : c;
+            p[i] = w + (size_t)set[pair] * M, x[i] = t + (size_t)rows[pair] * M;
+            a[i] = CAT(p[i]) * CAT(x[i]);
         }
         for (int j = W; j < M; j += W)
-            for (int i = 0; i < 4; i++) a[i] += CAT(p[i] + j) * CAT(t + j);
+            for (int i = 0; i < 4; i++) a[i] += CAT(p[i] + j) * CAT(x[i] + j);
         T(sum_four)(a, sums);
-        for (int i = 0; i < 4 && c + i < count; i++) s[(size_t)(c + i) * stride] = offset[set[c + i]] + sums[i];
+        for (int i = 0; i < 4 && c + i < count; i++) s[c + i] = offset[set[c + i]] + sums[i];
     }
 }
 
-/* s[c] = offset[k] - |f_k (x - m_k)|^2 / 2, the difference formed first. */
-static void T(set_diag)(const double *x, int D, const double *mean, const double *factor, const double *offset,
-                        const int32_t *set, int count, double *s, int stride)
+/* s[c] = offset[k] - |f_k (x_n - m_k)|^2 / 2, the difference formed first. */
+static void T(score_diag)(const double *x, int D, const double *mean, const double *factor, const double *offset,
+                          const int32_t *rows, const int32_t *set, int count, double *s)
 {
     double sums[4];
     for (int c = 0; c < count; c += 4) {
         V a[4];
+        if (c + AHEAD < count) {
+            prefetch(mean + (size_t)set[c + AHEAD] * D, D * sizeof(double));
+            prefetch(factor + (size_t)set[c + AHEAD] * D, D * sizeof(double));
+        }
         for (int i = 0; i < 4; i++) {
-            size_t at = (size_t)set[c + i < count ? c + i : c] * D;
+            int pair = c + i < count ? c + i : c;
+            size_t at = (size_t)set[pair] * D;
+            const double *p = x + (size_t)rows[pair] * D;
             a[i] = ZERO;
             for (int j = 0; j < D; j += W) {
-                V y = (CAT(x + j) - CAT(mean + at + j)) * CAT(factor + at + j);
+                V y = (CAT(p + j) - CAT(mean + at + j)) * CAT(factor + at + j);
                 a[i] += y * y;
             }
         }
         T(sum_four)(a, sums);
-        for (int i = 0; i < 4 && c + i < count; i++) s[(size_t)(c + i) * stride] = offset[set[c + i]] - 0.5 * sums[i];
+        for (int i = 0; i < 4 && c + i < count; i++) s[c + i] = offset[set[c + i]] - 0.5 * sums[i];
     }
 }
 
 /* The same for lower-triangular factors, stored by columns (d x D, D numbers a column). step is d D, or 0 where the
  * components share one factor. z: scratch (D). */
-static void T(set_full)(const double *x, int d, int D, const double *mean, const double *factor, size_t step,
-                        const double *offset, const int32_t *set, int count, double *s, int stride, double *z)
+static void T(score_full)(const double *x, int d, int D, const double *mean, const double *factor, size_t step,
+                          const double *offset, const int32_t *rows, const int32_t *set, int count, double *s,
+                          double *z)
 {
     for (int c = 0; c < count; c++) {
-        const double *m = mean + (size_t)set[c] * D, *f = factor + set[c] * step;
+        const double *p = x + (size_t)rows[c] * D, *m = mean + (size_t)set[c] * D, *f = factor + set[c] * step;
         V q = ZERO;
         double total = 0;
-        for (int j = 0; j < D; j += W) AT(z + j) = CAT(x + j) - CAT(m + j);
+        for (int j = 0; j < D; j += W) AT(z + j) = CAT(p + j) - CAT(m + j);
         for (int i = 0; i < D; i += W) {
             int columns = i + W < d ? i + W : d, j = 0;
             V y0 = ZERO, y1 = ZERO;
@@ -100,51 +111,59 @@ static void T(set_full)(const double *x, int d, int D, const double *mean, const
             q += y0 * y0;
         }
         for (int v = 0; v < W; v++) total += ((const double *)&q)[v];
-        s[(size_t)c * stride] = offset[set[c]] - 0.5 * total;
+        s[c] = offset[set[c]] - 0.5 * total;
     }
 }
 
-/* sums_k += r t. */
-static void T(add_linear)(const double *t, int M, const double *r, int stride, const int32_t *set, int count,
-                          double *sums)
+/* sums += r_n t_n over `count` rows of one component. */
+static void T(add_linear)(const double *t, int M, const double *r, const int32_t *rows, int count, double *sums)
 {
-    for (int c = 0; c < count; c++) {
-        double share = r[(size_t)c * stride], *to = sums + (size_t)set[c] * M;
-        if (share == 0) continue;
-        for (int j = 0; j < M; j += W) AT(to + j) += share * CAT(t + j);
-    }
-}
-
-/* sums_k += r [z, z^2] with z = x - m_k. */
-static void T(add_diag)(const double *x, int D, const double *mean, const double *r, int stride, const int32_t *set,
-                        int count, double *sums)
-{
-    for (int c = 0; c < count; c++) {
-        double share = r[(size_t)c * stride], *to = sums + (size_t)set[c] * 2 * D;
-        const double *m = mean + (size_t)set[c] * D;
-        if (share == 0) continue;
-        for (int j = 0; j < D; j += W) {
-            V z = CAT(x + j) - CAT(m + j), rz = share * z;
-            AT(to + j) += rz;
-            AT(to + D + j) += rz * z;
+    int j = 0;
+    for (; j + 4 * W <= M; j += 4 * W) {
+        V a[4];
+        for (int v = 0; v < 4; v++) a[v] = AT(sums + j + v * W);
+        for (int c = 0; c < count; c++) {
+            const double *p = t + (size_t)rows[c] * M + j;
+            for (int v = 0; v < 4; v++) a[v] += r[c] * CAT(p + v * W);
         }
+        for (int v = 0; v < 4; v++) AT(sums + j + v * W) = a[v];
+    }
+    for (; j < M; j += W) {
+        V a = AT(sums + j);
+        for (int c = 0; c < count; c++) a += r[c] * CAT(t + (size_t)rows[c] * M + j);
+        AT(sums + j) = a;
     }
 }
 
-/* sums_k += r [z, z z'], of the product the rows 0 .. d - 1, each as far as its diagonal or a little further. */
-static void T(add_full)(const double *x, int d, int D, const double *mean, const double *r, int stride,
-                        const int32_t *set, int count, double *sums, double *z)
+/* sums += r [z, z^2] with z = x_n - m. */
+static void T(add_diag)(const double *x, int D, const double *m, const double *r, const int32_t *rows, int count,
+                        double *sums)
+{
+    for (int j = 0; j < D; j += W) {
+        V first = AT(sums + j), second = AT(sums + D + j), center = CAT(m + j);
+        for (int c = 0; c < count; c++) {
+            V z = CAT(x + (size_t)rows[c] * D + j) - center, rz = r[c] * z;
+            first += rz;
+            second += rz * z;
+        }
+        AT(sums + j) = first, AT(sums + D + j) = second;
+    }
+}
+
+/* sums += r [z, z z'], of the product the rows 0 .. d - 1, each as far as its diagonal or a little further. z: scratch
+ * (D). */
+static void T(add_full)(const double *x, int d, int D, const double *m, const double *r, const int32_t *rows,
+                        int count, double *sums, double *z)
 {
     for (int c = 0; c < count; c++) {
-        double share = r[(size_t)c * stride], *to = sums + (size_t)set[c] * (d + 1) * D;
-        const double *m = mean + (size_t)set[c] * D;
-        if (share == 0) continue;
+        const double *p = x + (size_t)rows[c] * D;
+        double *to = sums;
         for (int j = 0; j < D; j += W) {
-            AT(z + j) = CAT(x + j) - CAT(m + j);
-            AT(to + j) += share * CAT(z + j);
+            AT(z + j) = CAT(p + j) - CAT(m + j);
+            AT(to + j) += r[c] * CAT(z + j);
         }
         for (int i = 0; i < d; i++) {
-            double weighted = share * z[i];
+            double weighted = r[c] * z[i];
             to += D;
             for (int j = 0; j <= i; j += W) AT(to + j) += weighted * CAT(z + j);
         }
@@ -179,7 +198,7 @@ static void T(row_features)(int map, const double *x, int d, int m, double *t)
 }
 
 static const row_set T(rows) = {
-    W, T(set_linear), T(set_diag), T(set_full), T(add_linear), T(add_diag), T(add_full), T(row_features),
+    W, T(score_linear), T(score_diag), T(score_full), T(add_linear), T(add_diag), T(add_full), T(row_features),
     {T(scan_linear), T(scan_diag), T(scan_full)}, T(gather), T(bound_of), T(above), T(keep_best),
 };
 
@@ -187,3 +206,4 @@ static const row_set T(rows) = {
 #undef AT
 #undef CAT
 #undef ZERO
+#undef AHEAD

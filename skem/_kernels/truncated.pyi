@@ -21,6 +21,8 @@ def run_truncated(
     first_tile: int = ...,
     n_tiles: int = ...,
     near: int = ...,
+    every: int = ...,
+    due: int = ...,
     hard: bool = ...,
     order: NDArray[np.int32] | None = ...,
     sample_weight: NDArray[np.float64] | None = ...,

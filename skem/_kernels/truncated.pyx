@@ -12,7 +12,7 @@ import numpy as np
 
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport parallel
-from libc.math cimport INFINITY, fabs, fmax
+from libc.math cimport fabs, fmax
 from libc.stdint cimport int32_t
 from libc.stdlib cimport free
 from libc.string cimport memset
@@ -24,6 +24,8 @@ from skem._kernels.scans import pack_tiles, pad_columns, scan_numbers, triangles
 
 cimport skem._kernels._rows as rw
 cimport skem._kernels._tiles as tl
+from skem._kernels._pairs cimport collect, list_pairs, row_at
+from skem._kernels._search cimport call, load, search
 from skem._kernels._sets cimport (
     DIAG, FULL, LINEAR, NONE, B, Buffers, Job, Part, Scan, aligned, allocate_buffers,
 )
@@ -36,191 +38,13 @@ cdef int TILE = 4 * kernels.width
 tile_components = TILE
 
 
-cdef inline Py_ssize_t _row_at(const Job *job, Py_ssize_t place) noexcept nogil:
-    return place if job.order == NULL else job.order[place]
-
-
-cdef void _call(const Job *job, Py_ssize_t first, int rows) noexcept nogil:
-    """Have rows and their sets brought near that lie about in memory, while others are worked on."""
-    cdef Py_ssize_t n, row
-    cdef int bytes = 4 if job.is_float else 8
-    for n in range(first, first + rows):
-        row = job.order[n]
-        rw.prefetch(job.sets + row * job.L, job.L * 4)
-        if job.column_stride == 1:
-            rw.prefetch(job.x + row * job.row_stride * bytes, job.d * bytes)
-
-
-cdef void _load(const Job *job, Buffers *buf, Py_ssize_t first, int rows) noexcept nogil:
-    """Rows and their features, in internal coordinates and side by side."""
-    cdef const Part *scorer = &job.scorer
-    cdef int n, j, width = job.scan.row
-    cdef Py_ssize_t row, at
-    cdef double value
-    cdef double *x
-    cdef const double *seen
-    for n in range(rows):
-        x = buf.x + n * job.D
-        row = _row_at(job, first + n)
-        for j in range(job.d):
-            at = row * job.row_stride + j * job.column_stride
-            value = (<const float *> job.x)[at] if job.is_float else (<const double *> job.x)[at]
-            x[j] = (value - job.origin[j]) * job.inv_scale[j]
-        seen = x
-        if scorer.kind == LINEAR:
-            kernels.row_features(scorer.map, x, job.d, scorer.m, buf.t + n * scorer.M)
-            seen = buf.t + n * scorer.M
-        for j in range(width):
-            buf.t32[n * width + j] = <float> seen[j]
-        if job.collector.kind == LINEAR:
-            kernels.row_features(job.collector.map, x, job.d, job.collector.m, buf.u + n * job.collector.M)
-        buf.w[n] = 1.0 if job.weight == NULL else job.weight[row]
-    for n in range(rows, B):
-        buf.w[n] = 0.0
-
-
-cdef inline void _score(
-    const Job *job, Buffers *buf, int n,
-    const int32_t *candidates,     # IN  (count)
-    int count,
-    double *s,                     # OUT (count)
-) noexcept nogil:
-    cdef const Part *part = &job.scorer
-    if part.kind == LINEAR:
-        kernels.set_linear(buf.t + n * part.M, part.M, part.factor, job.offset, candidates, count, s, 1)
-    elif part.kind == DIAG:
-        kernels.set_diag(buf.x + n * job.D, job.D, part.mean, part.factor, job.offset, candidates, count, s, 1)
-    else:
-        kernels.set_full(buf.x + n * job.D, job.d, job.D, part.mean, part.factor, part.step, job.offset, candidates,
-                         count, s, 1, buf.z)
-
-
-cdef int _pack_near(const Job *job, Buffers *buf, Py_ssize_t first, int rows) noexcept nogil:
-    """Lay out for the scan the components of the block's sets that are not in the window; tiles of them."""
-    cdef const Scan *scan = &job.scan
-    cdef const int32_t *members
-    cdef int count = 0, tiles_of_all = (job.K + TILE - 1) // TILE, n, j, k, tile
-    buf.stamp += 1
-    for n in range(rows):
-        members = job.sets + _row_at(job, first + n) * job.L
-        for j in range(job.L):
-            k = members[j]
-            if buf.mark[k] == buf.stamp:
-                continue
-            buf.mark[k] = buf.stamp
-            tile = k // TILE - scan.first
-            tile += tiles_of_all if tile < 0 else 0
-            if tile < scan.n_tiles:
-                buf.place[k] = tile * TILE + k % TILE
-            elif count < scan.near:
-                buf.place[k] = scan.n_window + count
-                buf.near[count] = k
-                count += 1
-            else:
-                buf.place[k] = scan.stride - 1
-    n = 0
-    while n < count:
-        for j in range(n, n + TILE):
-            buf.near[j] = buf.near[j] if j < count else buf.near[0]
-            buf.near_offset[j] = scan.offset[buf.near[j]] if j < count else <float> -1e37
-        kernels.gather(scan.numbers, scan.size, buf.near + n, buf.near_packed + <size_t> n * scan.size)
-        n += TILE
-    for j in range(count, n):
-        buf.near[j] = -1
-    return (count + TILE - 1) // TILE
-
-
-cdef void _scan(const Job *job, Buffers *buf, int n, int near_tiles) noexcept nogil:
-    """Float scores of the window and of `near_tiles` more, for rows n ... n + 3."""
-    cdef const Scan *scan = &job.scan
-    cdef const float *t = buf.t32 + n * scan.row
-    cdef int before = min(scan.n_tiles, (job.K + TILE - 1) // TILE - scan.first), kind = job.scorer.kind
-    kernels.scans[kind](t, scan.row, scan.size, scan.packed + <size_t> scan.first * scan.size * TILE,
-                        scan.offset + scan.first * TILE, before, buf.out, scan.stride)
-    kernels.scans[kind](t, scan.row, scan.size, scan.packed, scan.offset, scan.n_tiles - before,
-                        buf.out + before * TILE, scan.stride)
-    kernels.scans[kind](t, scan.row, scan.size, buf.near_packed, buf.near_offset, near_tiles,
-                        buf.out + scan.n_window, scan.stride)
-
-
-cdef int _candidates(
-    const Job *job, Buffers *buf, const int32_t *members,
-    float *scores, int count,      # IN  of the scan
-) noexcept nogil:
-    """List components worth an exact score for one row, none of its set; their number."""
-    cdef const Scan *scan = &job.scan
-    cdef float bound = <float> -INFINITY
-    cdef int found, kept = 0, j, k
-    if job.fresh:
-        bound = kernels.bound_of(scores, count, job.L, buf.best)
-    else:
-        bound = <float> buf.kept[0]
-        for j in range(job.L):
-            bound = min(bound, <float> buf.kept[j])
-            scores[buf.place[members[j]]] = <float> -INFINITY
-    found = kernels.above(scores, count, bound, buf.candidates)
-    if not job.fresh and found > 4 * job.L:
-        # more than could be kept: those that the best of them leave no room for
-        bound = max(bound, kernels.bound_of(scores, count, job.L, buf.best))
-        found = kernels.above(scores, count, bound, buf.candidates)
-    for j in range(found):
-        k = buf.candidates[j]
-        k = scan.window[k] if k < scan.n_window else buf.near[k - scan.n_window]
-        if k >= 0:
-            buf.candidates[kept] = k
-            kept += 1
-    return kept
-
-
-cdef void _search(const Job *job, Buffers *buf, Py_ssize_t first, int rows) noexcept nogil:
-    """The best sets of the rows of a block and their scores, each with the best of all in front."""
-    cdef int n, j, k, best, count, taken, near_tiles = 0, scores
-    cdef int32_t *members
-    cdef double top
-    if not job.fresh and job.scan.stride:
-        near_tiles = _pack_near(job, buf, first, rows)
-    scores = job.scan.n_window + near_tiles * TILE
-    for n in range(rows):
-        members = job.sets + _row_at(job, first + n) * job.L
-        if not job.fresh:
-            _score(job, buf, n, members, job.L, buf.kept)
-        if scores:
-            if n % 4 == 0:
-                _scan(job, buf, n, near_tiles)
-            count = _candidates(job, buf, members, buf.out + n % 4 * job.scan.stride, scores)
-            taken = 0
-            if job.fresh:
-                if count < job.L:
-                    # an outlier whose features leave float's range: it must see every component in double
-                    count = job.K
-                    for k in range(job.K):
-                        buf.candidates[k] = k
-                taken = job.L
-            _score(job, buf, n, buf.candidates, count, buf.exact)
-            for j in range(taken):
-                members[j] = buf.candidates[j]
-                buf.kept[j] = buf.exact[j]
-            kernels.keep_best(buf.kept, members, job.L, buf.exact + taken, buf.candidates + taken, count - taken)
-        best = 0
-        for j in range(1, job.L):
-            if buf.kept[j] > buf.kept[best]:
-                best = j
-        members[0], members[best] = members[best], members[0]
-        top = buf.kept[best]
-        buf.kept[best] = buf.kept[0]
-        buf.kept[0] = top
-        for j in range(job.L):
-            buf.s[j * B + n] = buf.kept[j]
-
-
 cdef void _assign_hard(const Job *job, Buffers *buf, Py_ssize_t first, int rows) noexcept nogil:
     """Argmax over the set; a tie keeps the old label."""
     cdef int n, j, best, old
     cdef Py_ssize_t row
     cdef const int32_t *members
-    tiles.best_score(buf.s, job.L, B, buf.lse, buf.index)
     for n in range(rows):
-        row = _row_at(job, first + n)
+        row = row_at(job, first + n)
         members = job.sets + row * job.L
         best = <int> buf.index[n]
         old = job.labels_in[row] if job.labels_in != NULL else -1
@@ -240,47 +64,41 @@ cdef void _assign_hard(const Job *job, Buffers *buf, Py_ssize_t first, int rows)
             job.labels[row] = members[best]
 
 
-cdef void _collect(const Job *job, Buffers *buf, Py_ssize_t first, int rows) noexcept nogil:
-    cdef const Part *part = &job.collector
-    cdef double *sums = buf.sums + aligned(2 + job.K)
-    cdef const int32_t *members
-    cdef const double *r
-    cdef int n, j
+cdef void _put_best_in_front(const Job *job, Buffers *buf, Py_ssize_t first, int rows) noexcept nogil:
+    cdef int32_t *members
+    cdef int n, best
     for n in range(rows):
-        members = job.sets + _row_at(job, first + n) * job.L
-        r = buf.s + n
-        for j in range(job.L):
-            buf.sums[2 + members[j]] += r[j * B]
-        if part.kind == LINEAR:
-            kernels.add_linear(buf.u + n * part.M, part.M, r, B, members, job.L, sums)
-        elif part.kind == DIAG:
-            kernels.add_diag(buf.x + n * job.D, job.D, part.mean, r, B, members, job.L, sums)
-        else:
-            kernels.add_full(buf.x + n * job.D, job.d, job.D, part.mean, r, B, members, job.L, sums, buf.z)
+        members = job.sets + row_at(job, first + n) * job.L
+        best = <int> buf.index[n]
+        members[0], members[best] = members[best], members[0]
 
 
 cdef void _run_block(const Job *job, Buffers *buf, Py_ssize_t first, int rows) noexcept nogil:
     cdef int n
     if job.order != NULL:
-        _call(job, first + rows, <int> min(<Py_ssize_t> B, job.n - first - rows))
-    _load(job, buf, first, rows)
+        call(job, first + rows, <int> min(<Py_ssize_t> B, job.n - first - rows))
+    load(job, buf, first, rows)
     if job.scorer.kind == NONE:
         for n in range(rows):
             buf.s[n] = buf.w[n]
+        list_pairs(job, buf, first, rows)
     else:
-        _search(job, buf, first, rows)
+        search(job, buf, first, rows)
+        tiles.best_score(buf.s, job.L, B, buf.lse, buf.index)
         if job.hard:
             _assign_hard(job, buf, first, rows)
         else:
             buf.sums[0] += tiles.assign_soft(buf.s, job.L, buf.w, B, buf.lse, buf.spare)
-    _collect(job, buf, first, rows)
+    collect(job, buf)
+    if job.scorer.kind != NONE:
+        _put_best_in_front(job, buf, first, rows)
 
 
 cdef void _worker(Job *job) noexcept nogil:
     cdef Buffers buf
     cdef Py_ssize_t chunk, row, last
     cdef size_t i
-    if not allocate_buffers(job, &buf, TILE, tiles.width):
+    if not allocate_buffers(job, &buf, tiles.width):
         job.failed = 1
         return
     while True:
@@ -411,7 +229,7 @@ cdef _unpack(sums, const Job *job, spec):
 def run_truncated(
     X, const double[::1] origin, const double[::1] scale, int n_components, const double[::1] log_weights,
     scorer, collector, int32_t[:, ::1] sets, *, bint fresh=False, int first_tile=0, int n_tiles=0, int near=0,
-    bint hard=False, const int32_t[::1] order=None,
+    int every=1, int due=0, bint hard=False, const int32_t[::1] order=None,
     const double[::1] sample_weight=None, const int32_t[::1] labels_in=None, int32_t[::1] labels=None,
     int n_threads=0,
 ):
@@ -436,6 +254,8 @@ def run_truncated(
         The window: tiles of `tile_components` components, counted around the end.
     near : int, default=0
         Rows look at as many components of the sets of rows that come before and after them, too, about.
+    every, due : int, default=1, 0
+        Rows look at others whose best component, modulo `every`, is `due`; the rest score their sets alone.
     hard : bool, default=False
         Whether a row goes to its best component alone.
     order : int32 ndarray of shape (n,), default=None
@@ -463,11 +283,14 @@ def run_truncated(
     job.D = (job.d + kernels.width - 1) // kernels.width * kernels.width
     job.K, job.L, job.fresh, job.hard = n_components, sets.shape[1], fresh, hard
     job.scan.near = 0 if fresh else (near + TILE - 1) // TILE * TILE
+    job.tile, job.every, job.due, job.kernels = TILE, every, due, kernels
     n_tiles = min(n_tiles, all_tiles)
     if sets.shape[0] != job.n or not 1 <= job.L <= job.K:
         raise ValueError("sets must have the shape (n, n_active), with 1 <= n_active <= n_components")
     if fresh and n_tiles < all_tiles:
         raise ValueError("a fresh pass must see all components")
+    if not 0 <= due < (1 if fresh else every):
+        raise ValueError("due must be a remainder modulo every, and all rows of a fresh pass must look")
     if scorer is None and job.L != 1:
         raise ValueError("given components are one a row")
     if order is not None and order.shape[0] != job.n:
@@ -505,8 +328,8 @@ def run_truncated(
     # size depends on the work alone, never on the threads, for the sums to have the same bits.
     features = job.scorer.m if job.scorer.kind == LINEAR else job.d * (job.d if job.scorer.kind == FULL else 3)
     work = job.L * (20.0 + 4.0 * features + 4.0 * (1 if hard else job.sums_k)) \
-        + (job.scan.n_window + job.scan.near) * job.scan.size * 0.2
-    job.chunk_rows = <Py_ssize_t> min(65536.0, max(512.0, 16.0 * job.K * job.sums_k / work))
+        + (job.scan.n_window + job.scan.near) * job.scan.size * 0.2 / every
+    job.chunk_rows = <Py_ssize_t> min(65536.0, max(512.0, 256.0 * job.K * job.sums_k / work))
     job.chunk_rows = job.chunk_rows // B * B
     n_threads = min(n_threads or max_threads(), (job.n + job.chunk_rows - 1) // job.chunk_rows)
     if job.n * work < 2e6:

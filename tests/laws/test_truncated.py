@@ -8,6 +8,7 @@ import pytest
 from families_under_test import CASES
 from scipy.special import logsumexp
 
+import skem.truncated
 from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
 from skem._kernels.truncated import run_truncated, tile_components
 from skem.engine import Source
@@ -71,8 +72,10 @@ def test_the_first_pass_finds_the_best_components(case):
 
 @cases
 @pytest.mark.parametrize("cell", [EM, MAPEM, VariationalBayes, MaximizationExpectation, ICM, ClassificationEM])
-@pytest.mark.parametrize("seed", range(3))
-def test_the_bound_never_falls_and_ends_exact(case, cell, seed):
+@pytest.mark.parametrize(("seed", "near"), [(0, 512), (1, 512), (2, 16)])
+def test_the_bound_never_falls_and_ends_exact(case, cell, seed, near, monkeypatch):
+    # with so few components near, rows look at others by turns
+    monkeypatch.setattr(skem.truncated, "NEAR", near)
     plain, truncated, model, start = problem(case, n=400, K=50, seed=seed)
     algorithm = cell(tol=0.0, max_iter=30)
     fit = algorithm.run(model, truncated, algorithm.start(model, start))
@@ -119,6 +122,42 @@ def test_a_search_keeps_the_best_of_what_it_looked_at(case, d, n_tiles, near):
         np.testing.assert_allclose(after, best, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("due", [0, 2])
+def test_rows_look_by_turns(due):
+    plain, _, model, start = problem(COMPILED[0], n=288)
+    state = EM().start(model, start)
+    summary, part = plain.family.summary_, plain.family.scorer(state.theta)
+    scores = np.empty((len(plain), model.n_components))
+    plain.run(state.log_weights, state.theta, collect=False, scores=scores)
+    sets = np.argsort(np.random.default_rng(0).random(scores.shape), axis=1)[:, :5].astype(np.int32)
+    before = sets.copy()
+    run_truncated(
+        plain.X, summary.origin, summary.scale, model.n_components, state.log_weights + part.offset, part,
+        plain.family.collector(state.theta, part, "soft"), sets, n_tiles=99, every=3, due=due,
+    )  # fmt: skip
+    best = np.sort(np.argsort(scores, axis=1)[:, -5:], axis=1)
+    expected = np.where((before[:, 0] % 3 == due)[:, None], best, np.sort(before, axis=1))
+    np.testing.assert_array_equal(np.sort(sets, axis=1), expected)
+
+
+@pytest.mark.parametrize("cell", [EM, ClassificationEM])
+def test_rows_count_wherever_they_lie(cell, monkeypatch):
+    """Read in order of their best components where they are, or from copies, anew whenever one row has another."""
+    fits = []
+    for short, astray in ((0, 0.0), (512, 1.0), (512, 0.0)):
+        monkeypatch.setattr(skem.truncated, "SHORT", short)
+        monkeypatch.setattr(skem.truncated, "ASTRAY", astray)
+        plain, source, model, start = problem(COMPILED[0], n=400)
+        algorithm = cell(tol=0.0, max_iter=4)
+        fits.append(algorithm.run(model, source, algorithm.start(model, start)))
+        labels = np.empty(len(plain), dtype=np.int32)
+        plain.run(fits[-1].state.log_weights, fits[-1].state.theta, collect=False, labels=labels)
+        assert (fits[-1].labels == labels).mean() >= (1.0 if cell is EM else 0.9)
+    for fit in fits[1:]:
+        np.testing.assert_array_equal(fit.labels, fits[0].labels)
+        np.testing.assert_allclose(fit.objectives, fits[0].objectives, rtol=1e-11)
+
+
 @cases
 def test_weights_are_repetition(case):
     rng = np.random.default_rng(1)
@@ -151,7 +190,7 @@ def test_threads_leave_the_bits_alone(case):
         for options in (
             {"fresh": True, "n_tiles": 99},
             {"first_tile": 1, "n_tiles": 1},
-            {"first_tile": 1, "n_tiles": 1, "near": 32, "order": order},
+            {"first_tile": 1, "n_tiles": 1, "near": 32, "order": order, "every": 2, "due": 1},
         ):
             score, _, n_k, sums = run_truncated(
                 plain.X, summary.origin, summary.scale, 40, state.log_weights + part.offset, part, collector, sets,
@@ -231,5 +270,7 @@ def test_kernel_refuses_what_does_not_fit():
         run_truncated(X, np.zeros(2), np.ones(2), 3, zeros, None, part, np.zeros((4, 5), dtype=np.int32))
     with pytest.raises(ValueError, match="all components"):
         run_truncated(X, np.zeros(2), np.ones(2), 3, zeros, None, part, np.zeros((4, 1), dtype=np.int32), fresh=True)
+    with pytest.raises(ValueError, match="remainder"):
+        run_truncated(X, np.zeros(2), np.ones(2), 3, zeros, None, part, np.zeros((4, 1), dtype=np.int32), due=1)
     with pytest.raises(ValueError, match="one a row"):
         run_truncated(X, np.zeros(2), np.ones(2), 3, zeros, None, part, np.zeros((4, 2), dtype=np.int32))
