@@ -9,8 +9,10 @@ from skem.suffstats import SuffStats
 
 # A concentration that is none: what the counts of rows do not notice, and whose logarithm is still a number.
 NO_CONCENTRATION = 1e-100
-# Nats that a cluster beyond an upper bound costs: more than any data give for it.
+# Nats that a cluster beyond an upper bound costs, and what it costs a row where rows are very many, or heavy: more than
+# any data give for it.
 SURPLUS_COST = 1e12
+SURPLUS_COST_PER_ROW = 1e6
 
 
 def safe_log(weights):
@@ -255,10 +257,11 @@ class BoundedPartitions(DirichletPartitions):
     def log_count(self, n_clusters, total):
         """Term of the number of clusters; beyond K no gain pays for one."""
         surplus = max(n_clusters - self.n_components, 0)
+        cost = max(SURPLUS_COST, SURPLUS_COST_PER_ROW * total)
         mass = self.n_components * self.concentration
         labellings = label_free_term(self.n_components, n_clusters - surplus)
         # finite, for a search that begins with too many clusters to tell by how much one merge is better than another
-        return float(labellings + gammaln(mass) - gammaln(total + mass)) - surplus * SURPLUS_COST
+        return float(labellings + gammaln(mass) - gammaln(total + mass)) - surplus * cost
 
 
 class ProcessPartitions(DirichletPartitions):

@@ -176,6 +176,24 @@ def test_scores_and_partial_fits_with_weights(cls):
             np.testing.assert_allclose(value, numbers(second)[name], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_no_weights_are_too_large(covariance_type):
+    X = problem(0, "full")[0]
+    family = Gaussian(covariance_type)
+    plain, heavy = (
+        skem.EMMixture(2, family=family, random_state=0).fit(X, sample_weight=np.full(len(X), weight))
+        for weight in (1.0, 1e300)
+    )
+    np.testing.assert_allclose(heavy.means_, plain.means_, rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(heavy.labels_, plain.labels_)
+
+
+def test_heavy_rows_get_no_more_components_than_asked_for():
+    X = problem(0, "full")[0]
+    mixture = skem.VariationalMixture(2, random_state=0).fit(X, sample_weight=np.full(len(X), 1e13))
+    assert mixture.n_components_ <= 2
+
+
 def test_summary_and_subsample_of_large_data_count_repeated_rows_once():
     rng = np.random.default_rng(0)
     for n_distinct in (SUBSAMPLE // 2, SUBSAMPLE + 4000):

@@ -39,7 +39,8 @@ cdef Py_ssize_t _nearest(
     double *distance,              # OUT (n)
     double *least,                 # OUT its distance
 ) noexcept nogil:
-    cdef Py_ssize_t i, j, best = before
+    # infinite distances are all the same: any other group will do
+    cdef Py_ssize_t i, j, best = before if before >= 0 else 1 if a == 0 else 0
     cdef double at, own = mass[a]
     cdef const double *column
     for i in range(n_active):
@@ -50,7 +51,7 @@ cdef Py_ssize_t _nearest(
         for i in range(n_active):
             distance[i] += (column[i] - at) * (column[i] - at)
     for i in range(n_active):
-        distance[i] *= own * mass[i] / (own + mass[i])
+        distance[i] *= own / (own + mass[i]) * mass[i]  # masses may be too large for their product
     distance[a] = INFINITY
     least[0] = distance[before] if before >= 0 else INFINITY
     for i in range(n_active):
@@ -174,7 +175,7 @@ cdef void _join(
     double *scatter,               # OUT of the union; may be scatter_a
 ) noexcept nogil:
     cdef Py_ssize_t i, j
-    cdef double share = n_a * n_b / (n_a + n_b), total = 0.0, gap
+    cdef double share = n_a / (n_a + n_b) * n_b, total = 0.0, gap
     if criterion == FULL:
         for i in range(d):
             gap = share * (mean_b[i] - mean_a[i])
@@ -256,7 +257,7 @@ cdef class Groups:
         cdef double n_a = self.n_k[a], n_b = self.n_k[b], cost
         cdef double *scratch = &self.scratch[0]
         if self.criterion == TIED or self.criterion == WARD:
-            cost = n_a * n_b / (n_a + n_b) * _mahalanobis(
+            cost = n_a / (n_a + n_b) * n_b * _mahalanobis(
                 d, &self.mean[a * d], &self.mean[b * d], scratch if self.criterion == TIED else NULL, scratch + d * d)
         else:
             _join(self.criterion, d, n_a, n_b, &self.mean[a * d], &self.mean[b * d], &self.scatter[a * self.size],
@@ -276,7 +277,7 @@ cdef class Groups:
     cdef void _merge(self, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
         """Merge b into a, a < b, and keep the cost of all other pairs right."""
         cdef Py_ssize_t d = self.d, i, j, G = self.n_groups
-        cdef double n_a = self.n_k[a], n_b = self.n_k[b], share = n_a * n_b / (n_a + n_b), growth
+        cdef double n_a = self.n_k[a], n_b = self.n_k[b], share = n_a / (n_a + n_b) * n_b, growth
         cdef double *precision = &self.scratch[0]
         cdef double *image = precision + d * d
         if self.criterion == TIED:
@@ -333,7 +334,8 @@ cdef class Groups:
             PyErr_CheckSignals()
             best, least = 0, INFINITY
             for i in range(G * G):
-                if self.cost[i] <= least and i // G < i % G and self.parent[i // G] == i // G \
+                # a cost that is not a number is as good as any
+                if not self.cost[i] > least and i // G < i % G and self.parent[i // G] == i // G \
                         and self.parent[i % G] == i % G:
                     best, least = i, self.cost[i]
             self._merge(best // G, best % G)

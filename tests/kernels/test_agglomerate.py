@@ -34,6 +34,20 @@ def test_ward_counts_weights_as_repeated_rows():
     np.testing.assert_array_equal(np.repeat(ward(X, weight.astype(float), 6), weight), labels)
 
 
+@pytest.mark.parametrize("weight", [1e160, 1e300])
+def test_groups_of_heavy_rows_are_those_of_light_ones(weight):
+    X = np.random.default_rng(3).normal(size=(40, 2))
+    np.testing.assert_array_equal(ward(X, np.full(40, weight), 6), ward(X, np.ones(40), 6))
+    labels = [Groups("ward", np.full(40, mass), X, None, None).merge(6) for mass in (1.0, weight)]
+    np.testing.assert_array_equal(*labels)
+
+
+def test_infinite_distances_are_merged_all_the_same():
+    X = np.array([[0.0], [1e200], [-1e200], [1.0]])
+    assert sorted(set(ward(X, np.ones(4), 2))) == [0, 1]
+    assert sorted(set(Groups("ward", np.ones(4), X, None, None).merge(2))) == [0, 1]
+
+
 def test_ward_of_equal_rows_ends():
     assert ward(np.zeros((9, 2)), np.ones(9), 3).max() == 2
 
