@@ -6,9 +6,10 @@ from skem._kernels.parts import Centred, Linear
 from skem._kernels.passes import Prepared
 from skem.rows import is_sparse
 
-# Columns that a row must have, and numbers that a pass must multiply, for float to gain anything: many, where the
-# iterations that it takes the place of are compiled.
+# Columns that a row must have, fewer where pairs of them are multiplied, and numbers that a pass must multiply, for
+# float to gain anything: many, where the iterations that it takes the place of are compiled.
 LEAST_COLUMNS = 32
+LEAST_COLUMNS_OF_PAIRS = 8
 LEAST_WORK = 1 << 20
 LEAST_WORK_COMPILED = 1 << 28
 # By how much a score may be off.
@@ -21,6 +22,10 @@ ROUNDING = 0.5 * float(np.finfo(np.float32).eps)
 
 def _is_linear(part):
     return isinstance(part, Linear) and part.feature_map == "x"
+
+
+def _is_pairs(part):
+    return isinstance(part, Linear) and part.feature_map == "x_pairs" and part.shared is None
 
 
 def _is_centred(part):
@@ -47,7 +52,9 @@ def serves(source, part, n_components, compiled=False):
     if is_sparse(X) or X.dtype != np.float32 or source.index is not None or source.coding is not None:
         return False
     n, d = X.shape
-    if not (_is_linear(part) or _is_centred(part)) or d < LEAST_COLUMNS or X.strides[1] != X.itemsize:
+    if not (_is_linear(part) or _is_pairs(part) or _is_centred(part)) or X.strides[1] != X.itemsize:
+        return False
+    if d < (LEAST_COLUMNS_OF_PAIRS if _is_pairs(part) else LEAST_COLUMNS):
         return False
     work = float(n) * n_components * (d if _is_linear(part) else d * (d + 1))
     if work < (LEAST_WORK_COMPILED if compiled else LEAST_WORK):
@@ -82,7 +89,8 @@ def run(source, log_weights, part, collectors):
         Typical error of a score, at most.
     """
     own = [part, *(place[0] for place in collectors)]
-    for is_kind, run_kind in ((_is_linear, _run_linear), (_is_centred, _run_centred)):
+    kinds = ((_is_linear, _run_linear), (_is_pairs, _run_pairs), (_is_centred, _run_centred))
+    for is_kind, run_kind in kinds:
         if len(own) == 2 and all(map(is_kind, own)) and serves(source, part, len(log_weights)):
             return run_kind(source, log_weights, *own)
     return None, 0.0
@@ -106,25 +114,66 @@ def _run_linear(source, log_weights, part, collector):
     return (score + float(center @ source.total), moved, n_k, sums), float(error)
 
 
-def _run_centred(source, log_weights, part, collector):
-    """Sums are taken about the means that float holds, so that only the scores are off by the rounding of means.
-
-    The difference x - m_k is formed first, but of numbers rounded to float. With both as long as F_k makes them, half of
-    the squared distance is off by less than a rounding of those lengths squared: most roundings are of differences, far
-    smaller, and all add up like random steps.
-    """
-    summary = source.family.summary_
+def _float_origin(summary):
+    """Origin that float holds, and how far from it the summary's is, in internal coordinates."""
     origin = summary.origin.astype(np.float32).astype(np.float64)
-    shift = (summary.origin - origin) / summary.scale
-    squares = summary.mean**2 + summary.variance
-    error = ROUNDING * ((part.factor**2).sum(axis=1) * (squares + part.mean**2)).sum(axis=1).max()
+    return origin, (summary.origin - origin) / summary.scale
+
+
+def _error_of_distances(summary, precision, mean):
+    """By how much half of a squared distance is off, at most.
+
+    With x and m_k as long as the component's own units make them, it is a sum of terms that may be as large as these
+    lengths squared, and off by less than a rounding of that: most roundings are of smaller numbers, and all add up like
+    random steps. `precision` is the diagonal of the precision matrices.
+    """
+    return ROUNDING * float((precision * (summary.mean**2 + summary.variance + mean**2)).sum(axis=1).max())
+
+
+def _run_pairs(source, log_weights, part, collector):
+    """Scores of products of pairs, moved to the origin that float holds; their sums are moved back."""
+    summary = source.family.summary_
+    K, d = len(part.weights), source.X.shape[1]
+    origin, shift = _float_origin(summary)
+    rows, columns = np.tril_indices(d)
+    quadratic = np.zeros((K, d, d))
+    quadratic[:, rows, columns] = part.weights[:, d:]
+    quadratic += np.swapaxes(quadratic, 1, 2)
+    mean = np.linalg.solve(quadratic, -part.weights[:, :d, None])[..., 0]
+    error = _error_of_distances(summary, -np.einsum("kii->ki", quadratic), mean)
+    if not error <= LARGEST_ERROR:
+        return None, 0.0
+    turn = quadratic @ shift
+    weights = np.concatenate([part.weights[:, :d] - turn, part.weights[:, d:]], axis=1)
+    constant = part.offset - part.weights[:, :d] @ shift + 0.5 * turn @ shift
+    own = part._replace(weights=weights)
+    score, moved, n_k, (sums,) = _in_float(source, log_weights + constant, own, own, origin)
+    first, second = sums["features"][:, :d], sums["features"][:, d:]
+    if not (np.isfinite(score) and np.isfinite(sums["features"]).all()):
+        return None, 0.0
+    mass = n_k[:, None]
+    second = (
+        second
+        - first[:, rows] * shift[columns]
+        - first[:, columns] * shift[rows]
+        + mass * (shift[rows] * shift[columns])
+    )
+    features = np.concatenate([first - mass * shift, second], axis=1)
+    return (score, moved, n_k, [{"features": features}]), error
+
+
+def _run_centred(source, log_weights, part, collector):
+    """Differences x - m_k are formed first, of numbers rounded to float; sums are taken about the means so rounded."""
+    summary = source.family.summary_
+    origin, shift = _float_origin(summary)
+    error = _error_of_distances(summary, (part.factor**2).sum(axis=1), part.mean)
     if not error <= LARGEST_ERROR:
         return None, 0.0
     places = [one._replace(mean=(one.mean + shift).astype(np.float32).astype(np.float64)) for one in (part, collector)]
     score, moved, n_k, (sums,) = _in_float(source, log_weights + part.offset, places[0], places[1], origin)
     if not (np.isfinite(score) and np.isfinite(sums["features"]).all()):
         return None, 0.0
-    return (score, moved, n_k, [{**sums, "mean": sums["mean"] - shift}]), float(error)
+    return (score, moved, n_k, [{**sums, "mean": sums["mean"] - shift}]), error
 
 
 def _in_float(source, log_weights, scorer, collector, origin):

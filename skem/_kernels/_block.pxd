@@ -16,11 +16,19 @@ cdef inline void run_float_block(Job *job, Buffers *buf, Py_ssize_t row, int row
     cdef const float *from_row = <const float *> job.x + row * job.row_stride
     cdef Scorer *sc = &job.scorers[0]
     cdef float *x = <float *> buf.x
+    cdef float *pairs = NULL
+    cdef int m = job.features[0].m
+    if sc.kind == LINEAR and job.features[0].map != tl.MAP_IDENTITY:
+        pairs = <float *> buf.features
     while at < B:
         job.tiles.load_panel(from_row + min(at, rows) * job.row_stride, job.row_stride, job.float_origin,
                              job.float_scale, max(0, min(panel, rows - at)), job.d, x)
         if sc.kind == FULL:
             x += job.d * <size_t> panel
+        elif pairs != NULL:
+            job.tiles.panel_pairs(x, job.d, pairs)
+            job.tiles.panel_scores(pairs, m, sc.floats, job.KP, job.log_weights, buf.s + at, B)
+            pairs += m * <size_t> panel
         else:
             job.tiles.panel_scores(x, job.d, sc.floats, job.KP, job.log_weights, buf.s + at, B)
         at += panel
@@ -33,6 +41,9 @@ cdef inline void run_float_block(Job *job, Buffers *buf, Py_ssize_t row, int row
                                          buf.table)
     if sc.kind == FULL:
         collect_wide_floats(job, buf, &job.collectors[0], row, rows, B)
+    elif pairs != NULL:
+        job.tiles.panel_sums(<float *> buf.features, m, job.collectors[0].width, buf.s, job.KP,
+                             buf.table + job.collectors[0].table, B, <float *> buf.gathered)
     else:
         collect_floats(job, buf, &job.collectors[0], row, rows, B)
 

@@ -81,6 +81,9 @@ cdef extern from "tile_set.h" nogil:
                           int rows, int d, float *out) noexcept nogil
         void (*float_wide_sums)(const float *x, int rows, const int *members, int count, int D, const float *m,
                                 const float *root, float *y, double *first, double *second) noexcept nogil
+        void (*panel_pairs)(const float *panel, int d, float *features) noexcept nogil
+        void (*panel_sums)(const float *panels, int m, int M, const double *R, int K, double *table, int B,
+                           float *scratch) noexcept nogil
 
     long take_ticket(volatile long *counter)
     void wait_turn(volatile long *turn, long mine)

@@ -169,6 +169,57 @@ static void T(centred_scores)(const float *panels, int d, const float *mean, con
     }
 }
 
+/* Features [x, x_i x_j for j <= i] of a panel, in float. */
+static void T(panel_pairs)(const float *panel, int d, float *features)
+{
+    memcpy(features, panel, sizeof(float) * d * ROWS);
+    features += (size_t)d * ROWS;
+    for (int i = 0; i < d; i++)
+        for (int j = 0; j <= i; j++, features += ROWS)
+            UNROLL for (int v = 0; v < ROWS; v += LANES)
+                VEC_AT(features + v) = FCAT(panel + (size_t)i * ROWS + v) * FCAT(panel + (size_t)j * ROWS + v);
+}
+
+/* The lanes of a, two and two, in double. */
+static ALWAYS_INLINE V T(halves)(F a)
+{
+#if W > 1
+    T(floats) half[2];
+    memcpy(half, &a, sizeof(half));
+    return __builtin_convertvector(half[0], V) + __builtin_convertvector(half[1], V);
+#else
+    return a;
+#endif
+}
+
+/* As T(linear_sums), of B / ROWS panels of M features, in float but for the table; of M features the last tile may be
+ * narrower. R of double is rounded to floats first: scratch (K, B). */
+static ALWAYS_INLINE void T(panel_tile)(const int features, const float *f, size_t panel, const float *r, double *t, int B)
+{
+    F a[4][DEEP];
+    UNROLL for (int c = 0; c < 4; c++)
+        UNROLL for (int i = 0; i < features; i++) a[c][i] = (F){0};
+    for (int b = 0; b < B; b += ROWS, f += panel)
+        for (int v = 0; v < ROWS; v += LANES)
+            UNROLL for (int c = 0; c < 4; c++)
+                UNROLL for (int i = 0; i < features; i++)
+                    a[c][i] += FCAT(r + c * B + b + v) * FCAT(f + i * ROWS + v);
+    UNROLL for (int c = 0; c < 4; c++)
+        UNROLL for (int i = 0; i < features; i++) AT(t + (4 * i + c) * W) += T(halves)(a[c][i]);
+}
+
+static void T(panel_sums)(const float *panels, int m, int M, const double *R, int K, double *table, int B, float *scratch)
+{
+    for (size_t i = 0; i < (size_t)K * B; i++) scratch[i] = (float)R[i];
+    for (int k = 0; k < K; k += 4, scratch += 4 * B) {
+        double *t = table + (size_t)k * M * W;
+        int i = 0;
+        for (; i + DEEP <= m; i += DEEP)
+            T(panel_tile)(DEEP, panels + (size_t)i * ROWS, (size_t)m * ROWS, scratch, t + 4 * i * W, B);
+        for (; i < m; i++) T(panel_tile)(1, panels + (size_t)i * ROWS, (size_t)m * ROWS, scratch, t + 4 * i * W, B);
+    }
+}
+
 /* Rows in internal coordinates as T(float_wide_sums) reads them; columns that fill the last PANEL are zero. */
 static void T(load_wide)(const float *x, ptrdiff_t row_stride, const float *origin, const float *inv_scale, int rows,
                          int d, float *out)

@@ -186,7 +186,7 @@ cdef int add_collector(Job *job, spec, int column, int d, list keep, list means)
             job.n_collectors += 1
             means.append(None)
             return 0
-        if job.in_float:
+        if job.in_float and spec.feature_map == "x":
             c.kind = FLOATS
         elif job.plain and d >= WIDE_FROM and spec.feature_map == "x":
             c.kind = ROWS

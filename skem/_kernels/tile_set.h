@@ -73,6 +73,8 @@ typedef struct {
                       float *out);
     void (*float_wide_sums)(const float *x, int rows, const int *members, int count, int D, const float *m,
                             const float *root, float *y, double *first, double *second);
+    void (*panel_pairs)(const float *panel, int d, float *features);
+    void (*panel_sums)(const float *panels, int m, int M, const double *R, int K, double *table, int B, float *scratch);
 } tile_set;
 
 #endif

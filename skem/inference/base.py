@@ -335,8 +335,11 @@ class Algorithm:
                 result = source.run(state.log_weights, state.theta, assign=self.assign, **rows)
                 value = self.objective(model, state, result)
                 if rough and objectives:
-                    gain, loss = value - objectives[-1], result.error * model.total_weight
-                    if not gain >= loss:
+                    loss = result.error * model.total_weight
+                    # what it is sure to have reached, so that an exact pass, which gains little, is no lower
+                    value -= loss
+                    gain = value - objectives[-1]
+                    if not gain >= 0.0:
                         result = source.run(state.log_weights, state.theta, assign=self.assign)
                         value = self.objective(model, state, result)
                     # gains shrink from pass to pass, and one that is made again is lost

@@ -274,18 +274,25 @@ def test_soft_passes_in_float(n, d, K, weighted):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("kind", ["full", "tied"])
+@pytest.mark.parametrize("kind", ["full", "tied", "x_pairs"])
 @pytest.mark.parametrize(
     ("n", "d", "K"), [(1, 16, 1), (95, 17, 3), (96, 31, 9), (250, 48, 4), (2500, 34, 6), (300, 135, 3), (400, 33, 180)]
 )
-def test_soft_centred_passes_in_float(n, d, K, kind, weighted):
-    p = make(kind, n, d, K, "soft", seed=d, weighted=weighted)
+def test_soft_distances_in_float(n, d, K, kind, weighted):
+    p = make("full" if kind == "x_pairs" else kind, n, d, K, "soft", seed=d, weighted=weighted)
     part = p["scorers"][0][0]
     # far from singular, and with means that float holds
     part.factor[:] = np.eye(d) + 0.3 / d**0.5 * np.tril(np.random.default_rng(d).normal(size=part.factor.shape))
     part.mean[:] = part.mean.astype(np.float32)
     p["origin"] = p["origin"].astype(np.float32).astype(float)
     p["log_weights"][0] -= 30.0 * (K > 1)
+    z = np.abs((p["X"] - p["origin"]) / p["scale"]).max() + np.abs(part.mean).max()
+    if kind == "x_pairs":
+        precision, (rows, columns) = np.swapaxes(part.factor, 1, 2) @ part.factor, np.tril_indices(d)
+        first = np.einsum("kij,kj->ki", precision, part.mean)
+        second = -precision[:, rows, columns] / np.where(rows == columns, 2.0, 1.0)
+        p["log_weights"] = p["log_weights"] - 0.5 * (first * part.mean).sum(axis=1)
+        part = Linear(kind, np.hstack([first, second]), np.zeros(K))
     p["collectors"] = p["scorers"] = [(part, 0, d)]
     wide = np.full((n, d + 3), np.nan, dtype=np.float32)
     wide[:, 2:-1] = p["X"]
@@ -296,13 +303,13 @@ def test_soft_centred_passes_in_float(n, d, K, kind, weighted):
                  sample_weight=p["weight"], in_float=True, n_threads=n_threads)
         for n_threads in (1, 2)
     )  # fmt: skip
-    z = np.abs((p["X"] - p["origin"]) / p["scale"]).max() + np.abs(part.mean).max()
     # of squared distances of about d terms
     error = 6e-8 * d * z**2
     assert moved == 0
     assert abs(score - expected["score"]) <= error * expected["n_k"].sum()
     np.testing.assert_allclose(n_k, expected["n_k"], rtol=4 * error, atol=1e-12 * n)
-    np.testing.assert_array_equal(sums["mean"], part.mean)
+    if kind != "x_pairs":
+        np.testing.assert_array_equal(sums["mean"], part.mean)
     atol = 4 * error * z**2 * expected["n_k"].max()
     np.testing.assert_allclose(sums["features"], expected["sums"][0]["features"], rtol=4 * error, atol=atol)
     # ... and they are the same for any number of threads
