@@ -1,6 +1,7 @@
 """Fits report to scikit-learn's callbacks, which may stop them."""
 
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 import skem
-from skem.families import Gaussian
+from skem.families import Gaussian, StudentT
 
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn < 1.9 has no callbacks")
 
@@ -228,6 +229,20 @@ def test_verbose_prints_iterations(capsys):
     assert "start 1 of 2" in out
     assert "start 2 of 2" in out
     assert "iteration 0: objective" in out
+
+
+@pytest.mark.parametrize("n_init", [1, 3])
+@pytest.mark.parametrize("params", [{}, {"family": StudentT("diag", "common")}, {"noise": 0.1}])
+def test_verbose_counts_starts_truly(capsys, params, n_init):
+    """Of one race each total is right, of several all but the last are bounds; no start goes uncounted."""
+    skem.EMMixture(2, n_init=n_init, random_state=0, verbose=1, **params).fit(blobs())
+    starts = re.findall(r"start (\d+) of (at most )?(\d+)", capsys.readouterr().out)
+    assert [int(number) for number, *_ in starts] == list(range(1, len(starts) + 1))
+    totals = [int(total) for *_, total in starts]
+    assert totals == sorted(totals, reverse=True)
+    assert totals[-1] == len(starts)
+    assert not starts[-1][1]
+    assert bool(starts[0][1]) == (n_init > 1)
 
 
 def test_without_scikit_learns_callbacks():

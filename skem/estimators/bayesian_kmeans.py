@@ -212,7 +212,7 @@ class BayesianKMeans(BaseMixture):
         distinct, rows = DistinctSource.of(source)
         best = None
         for run, rng in enumerate(rngs):
-            report = monitor.begin(run)
+            report = monitor.begin()
             # a first search from one cluster, or from where the user says, is the same for any seed
             fixed = run == 0 and (rng is None or self.order == "top_down")
             seed = 0 if fixed else rng.integers(np.iinfo(np.int32).max)

@@ -192,7 +192,7 @@ class GibbsMixture(BaseMixture):
             y=y,
             metadata=None if given_weight is None else {"sample_weight": given_weight},
         )
-        report = monitor.begin(0)
+        report = monitor.begin()
         if is_given(self.init):
             # labels and responsibilities refer to the rows as they were given
             givens = [start(as_given, self.n_components, self.init, rng)] * self.n_chains

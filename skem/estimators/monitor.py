@@ -13,6 +13,7 @@ class Monitor:
     ----------
     estimator : BaseMixture
     n_starts : int
+        Most starts that the fit may have: a race drops those that lead to one end.
     max_reports : int or None
         Most iterations that a start may report; None where unknown.
     snapshot : callable or None
@@ -30,18 +31,28 @@ class Monitor:
         self.snapshot = snapshot
         self.data = {"estimator": estimator, **data}
         self.root = self.task = None
+        self.n_begun = 0
+        self.at_most = False
         self.objectives = []
         self.stopped = False
         if getattr(estimator, "_skl_callbacks", None):
             self.root = estimator._init_callback_context(max_subtasks=n_starts)
             self.root.call_on_fit_task_begin(**self.data)
 
-    def begin(self, run):
-        """Begin a start.
+    def expect(self, n_more, *, at_most):
+        """Say how many starts are still to begin.
 
         Parameters
         ----------
-        run : int
+        n_more : int
+        at_most : bool
+            Whether races to come may leave fewer.
+        """
+        self.n_starts = self.n_begun + n_more
+        self.at_most = at_most
+
+    def begin(self):
+        """Begin a start.
 
         Returns
         -------
@@ -51,8 +62,9 @@ class Monitor:
         """
         if self.root is None and not self.verbose:
             return None
+        self.n_begun += 1
         if self.verbose:
-            print(f"start {run + 1} of {self.n_starts}")  # noqa: T201
+            print(f"start {self.n_begun} of {'at most ' * self.at_most}{self.n_starts}")  # noqa: T201
         self.objectives, self.stopped = [], False
         if self.root is not None:
             self.task = self.root.subcontext("start", max_subtasks=self.max_reports)

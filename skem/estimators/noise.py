@@ -153,7 +153,7 @@ class NoisyMixture(OnlineMixin, SoftMixture):
             portfolio = Portfolio(algorithm, noisy, algorithm.start)
             log_weights, theta = self._warm_start(model.family)
             given = everything.run(np.append(log_weights, self._log_noise_weight), theta)
-            fit = algorithm.run(noisy, everything, portfolio.begin(noisy, given), monitor.begin(0))
+            fit = algorithm.run(noisy, everything, portfolio.begin(noisy, given), monitor.begin())
             portfolio.add("warm start", fit)
             monitor.end(fit)
             return portfolio.best()._replace(model=model)
@@ -166,12 +166,12 @@ class NoisyMixture(OnlineMixin, SoftMixture):
         portfolio = Portfolio(algorithm, plain, algorithm.start)
         twin = copy.copy(self)
         twin.init = self.init if isinstance(self.init, str | dict) else np.asarray(self.init)[~flags]
-        for rng in rngs:
-            for name, n_starts, given in twin._starts(portfolio, rest, rng, warm):
+        for i in range(len(rngs)):
+            for name, n_starts, given in twin._counted_starts(portfolio, rest, rngs[i:], warm, monitor):
                 # noise without rows yet must not be without weight for ever
                 n_k = np.append(given.n_k, max(n_noise, LEAST_NOISE * rest.total_weight))
                 state = algorithm.start(noisy, given._replace(n_k=n_k))
-                fit = algorithm.run(noisy, everything, state, monitor.begin(portfolio.n_runs))
+                fit = algorithm.run(noisy, everything, state, monitor.begin())
                 portfolio.add(name, fit, n_starts)
                 if monitor.end(fit):
                     return portfolio.best()._replace(model=model)

@@ -11,7 +11,7 @@ from skem.engine import Source
 from skem.inference.base import Model
 from skem.inference.short import PlainRuns, short_runs
 from skem.memory import recall
-from skem.portfolio import MOST_COMPONENTS, Portfolio, StartRecord
+from skem.portfolio import FINALISTS, MOST_COMPONENTS, Portfolio, StartRecord
 from skem.starts import seed_labels, start, theta_from_parameters
 from skem.weights import LOG_ZERO
 
@@ -124,10 +124,12 @@ class RunsMixin:
     def _best(self, portfolio, source, rows, rngs, warm, monitor):
         """The best run over `rows` from all starts."""
         algorithm, model = portfolio.algorithm, portfolio.model
-        for rng in rngs:
-            for name, n_starts, given in self._starts(portfolio, source, rng, warm):
+        for i, rng in enumerate(rngs):
+            starts = self._counted_starts(portfolio, source, rngs[i:], warm, monitor)
+            while starts:
                 # a start may be large: the run alone is to hold on to it
-                report, begun = monitor.begin(portfolio.n_runs), [portfolio.begin(model, given)]
+                name, n_starts, given = starts.pop(0)
+                report, begun = monitor.begin(), [portfolio.begin(model, given)]
                 del given
                 fit = algorithm.run(model, rows, begun.pop(), report)
                 portfolio.add(name, fit, n_starts)
@@ -162,6 +164,14 @@ class RunsMixin:
         """Whether the runs of this fit come out of races."""
         named = rngs[0] is not None and isinstance(self.init, str)
         return named and self.init == "portfolio" and self._n_start <= MOST_COMPONENTS
+
+    def _counted_starts(self, portfolio, source, rngs, warm, monitor):
+        """List of the `_starts` of the first of several rngs, of whose number the monitor is told."""
+        starts = list(self._starts(portfolio, source, rngs[0], warm))
+        n_later = len(rngs) - 1
+        races = n_later > 0 and self._races(rngs)
+        monitor.expect(len(starts) + n_later * (FINALISTS if races else 1), at_most=races)
+        return starts
 
     def _starts(self, portfolio, source, rng, warm):
         """Name, number of raced starts behind it and statistics of each start that a run is to go on from."""
