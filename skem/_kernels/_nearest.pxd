@@ -16,7 +16,8 @@ cdef extern from "nearest_dispatch.h" nogil:
         void (*load_doubles)(const void *data, Py_ssize_t row_stride, const void *origin, const void *inv_scale,
                              const int32_t *index, int rows, int d, void *panel) noexcept nogil
         uint64_t (*nearest)(const void *panel, int d, const void *packed, int K, int64_t keep, double reach,
-                            double norm, int rows, int32_t *labels, float *lower) noexcept nogil
+                            double norm, int rows, int32_t *labels, float *lower, const void *ahead,
+                            size_t n_ahead) noexcept nogil
         void (*own)(const void *data, Py_ssize_t row_stride, const double *origin, const double *inv_scale, int rows,
                     int d, const double *centers, const int32_t *labels, double *out) noexcept nogil
         void (*sums)(const void *data, Py_ssize_t row_stride, const double *origin, int rows, int d,
@@ -226,6 +227,7 @@ cdef inline void assign(
 ) noexcept nogil:
     cdef int panel = job.tiles.rows, count = rows, n_close = 0, at = 0, moved = 0, m, n, r
     cdef uint64_t close
+    cdef size_t n_ahead
     cdef int32_t labels[LARGEST_PANEL]
     cdef float bounds[LARGEST_PANEL]
     cdef int32_t *new = job.labels + row
@@ -241,8 +243,13 @@ cdef inline void assign(
     while at < count and not (at >= TRIED and n_close * HOPELESS > at):
         m = min(panel, count - at)
         job.load(x, row_stride, job.tile_origin, job.tile_scale, buf.index + at, m, job.d, buf.panel)
+        # the next panel's rows, where they lie one after the other
+        n_ahead = 0
+        if job.drift == NULL and row_stride == job.d:
+            n_ahead = <size_t> min(panel, count - at - m) * job.d * job.rows.itemsize
         close = job.tiles.nearest(buf.panel, job.d, job.packed, job.K, job.keep, job.reach, job.norm, m, labels,
-                                  NULL if lower == NULL else bounds)
+                                  NULL if lower == NULL else bounds,
+                                  x + <size_t> (at + m) * job.d * job.rows.itemsize, n_ahead)
         for n in range(m):
             r = buf.index[at + n]
             new[r] = labels[n]

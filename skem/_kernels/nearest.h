@@ -107,16 +107,20 @@ static void N(load_doubles)(const void *data, ptrdiff_t row_stride, const void *
 
 /* Labels of the rows of a panel. packed: centres in tiles, a tile being TILE times -|c|^2 / 2, then TILE coordinates
  * a column. keep clears the low bits that hold an index. A score is off by at most reach (|x|^2 / 2 + norm), norm the
- * largest |c|^2. lower, or NULL: no centre but the nearest is nearer than this. Returns, as bits, the rows that
+ * largest |c|^2. lower, or NULL: no centre but the nearest is nearer than this. The n_ahead bytes at `ahead` are fetched,
+ * a share with each tile, for whoever reads them next. Returns, as bits, the rows that
  * rounding may have decided, overflow among it. */
 static uint64_t N(nearest)(const void *panel, int d, const void *packed, int K, int64_t keep, double reach, double norm,
-                           int rows, int32_t *labels, float *lower)
+                           int rows, int32_t *labels, float *lower, const void *ahead, size_t n_ahead)
 {
     const REAL *x = panel, *w = packed;
+    const char *fetched = ahead, *last = fetched + n_ahead;
+    size_t share = n_ahead / ((K + TILE - 1) / TILE) + 64;
     V best[DEEP], second[DEEP], gap[DEEP], square[DEEP];
     for (int v = 0; v < DEEP; v++) best[v] = second[v] = SPLAT(LOWEST);
     for (int k = 0; k < K; k += TILE) {
         V a[TILE][DEEP];
+        for (size_t at = 0; at < share && fetched < last; at += 64, fetched += 64) FETCH(fetched);
         for (int c = 0; c < TILE; c++)
             for (int v = 0; v < DEEP; v++) a[c][v] = SPLAT(w[c]);
         w += TILE;

@@ -17,6 +17,13 @@
 /* Takes a bound in float down past its rounding. */
 #define BELOW (1.0f - 1.0f / (1 << 20))
 
+/* Asks for memory that is soon to be read. */
+#if defined(__GNUC__)
+#define FETCH(p) __builtin_prefetch(p)
+#else
+#define FETCH(p) (void)(p)
+#endif
+
 /* Data, origin and scale of `load`, panels and packed centres are of the table's number type, and so are the data of
  * `own` and `sums`; the rest is double. */
 typedef struct {
@@ -26,7 +33,7 @@ typedef struct {
     void (*load_doubles)(const void *data, ptrdiff_t row_stride, const void *origin, const void *inv_scale,
                          const int32_t *index, int rows, int d, void *panel);
     uint64_t (*nearest)(const void *panel, int d, const void *packed, int K, int64_t keep, double reach, double norm,
-                        int rows, int32_t *labels, float *lower);
+                        int rows, int32_t *labels, float *lower, const void *ahead, size_t n_ahead);
     void (*own)(const void *data, ptrdiff_t row_stride, const double *origin, const double *inv_scale, int rows, int d,
                 const double *centers, const int32_t *labels, double *out);
     void (*sums)(const void *data, ptrdiff_t row_stride, const double *origin, int rows, int d, const double *weight,
