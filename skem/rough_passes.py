@@ -16,6 +16,8 @@ LEAST_WORK_COMPILED = 1 << 28
 LARGEST_ERROR = 2.0**-11
 # Standard deviations of a column that a row may lie away where distances are squared: what they lose grows likewise.
 FARTHEST = 32.0
+# How far from 1 the largest weight may be, for products of weights and squares to stay what float can hold.
+MOST_WEIGHT = 2.0**40
 # Half a unit in the last place of 1: what rounding to float loses of a number.
 ROUNDING = 0.5 * float(np.finfo(np.float32).eps)
 
@@ -58,6 +60,8 @@ def serves(source, part, n_components, compiled=False):
         return False
     work = float(n) * n_components * (d if _is_linear(part) else d * (d + 1))
     if work < (LEAST_WORK_COMPILED if compiled else LEAST_WORK):
+        return False
+    if source.weight is not None and not 1.0 / MOST_WEIGHT <= source.weight.max() <= MOST_WEIGHT:
         return False
     summary = source.family.summary_
     if _is_linear(part):

@@ -100,6 +100,16 @@ def test_not_where_components_are_narrow_or_far_from_the_origin(make):
     np.testing.assert_allclose(errors, [errors[0], 10.0 * errors[0], 0.0, 0.0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("size", [1e-60, 1e60])
+@pytest.mark.parametrize(("family", "make"), KINDS, ids=lambda part: type(part).__name__)
+def test_not_where_weights_are_beyond_float(family, make, size):
+    source, codes = setting(family, make, np.float32, weighted=True)
+    theta = source.family.mle(source.assign_given(K, codes=codes).stats)
+    assert source.run(np.zeros(K), theta, rough=True).error > 0.0
+    source.weight *= size
+    assert source.run(np.zeros(K), theta, rough=True).error == 0.0
+
+
 @pytest.mark.parametrize("outlier", [1e3, 1e30])
 @pytest.mark.parametrize("make", [reals, few])
 def test_not_where_a_row_is_far(make, outlier):
