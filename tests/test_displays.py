@@ -27,7 +27,7 @@ from skem import (
     VariationalMixture,
 )
 from skem.displays.style import PALETTE, component_colors
-from skem.families import Gaussian, Poisson
+from skem.families import Bernoulli, Beta, Exponential, Gamma, Gaussian, LogNormal, Poisson
 
 X = load_iris().data
 COVARIANCE_TYPES = ["full", "tied", "diag", "spherical", "EEI", "EII"]
@@ -69,6 +69,35 @@ def test_ellipses_are_contours_of_the_components(covariance_type):
         covariance = whole(mixture, k)[np.ix_(columns, columns)]
         squares = np.einsum("ni,ij,nj->n", steps, np.linalg.inv(covariance), steps)
         np.testing.assert_allclose(squares, chi2(2).ppf(level), rtol=1e-6)
+
+
+def test_contours_of_log_normal_components_lie_where_the_rows_are():
+    X = np.exp(load_iris().data)
+    mixture = EMMixture(2, family=LogNormal("diag"), random_state=0).fit(X)
+    display = MixtureDisplay.from_estimator(mixture, X, columns=(0, 2), levels=(0.9,))
+    for k, contour in enumerate(display.ellipses_):
+        variance = mixture.covariances_[k][[0, 2]]
+        distance = ((np.log(contour.get_xy()) - mixture.means_[k, [0, 2]]) ** 2 / variance).sum(axis=1)
+        np.testing.assert_allclose(distance, chi2.ppf(0.9, 2))
+
+
+def test_noise_is_grey():
+    rng = np.random.default_rng(0)
+    X = np.vstack([rng.normal(size=(80, 2)), rng.normal(size=(80, 2)) + 9, rng.uniform(-9, 18, (60, 2))])
+    display = MixtureDisplay.from_estimator(EMMixture(2, noise=0.3, random_state=0).fit(X), X)
+    assert len(display.ellipses_) == 4
+    far = display.resp[:, 2] > 0.999
+    np.testing.assert_allclose(display.scatter_.get_facecolors()[far, :3], 0.6, atol=1e-3)
+
+
+@pytest.mark.parametrize("family", [Beta(), Gamma(), LogNormal(), Exponential(), Bernoulli()])
+def test_density_is_drawn_where_there_is_one(family):
+    X = np.random.default_rng(0).beta(0.5, 0.5, size=(60, 1))
+    X = np.round(X) if isinstance(family, Bernoulli) else X
+    display = DensityDisplay.from_estimator(EMMixture(1, family=family).fit(X), X)
+    assert np.isfinite(display.density).all()
+    assert display.grid[0] == X.min()
+    assert display.grid[-1] == X.max()
 
 
 def test_points_carry_mixed_colours():

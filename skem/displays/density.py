@@ -92,12 +92,14 @@ class DensityDisplay:
                 "with one, MixtureDisplay two columns of any"
             )
         values = np.asarray(X, dtype=np.float64)[:, 0]
-        counts = getattr(getattr(estimator, "family_", None), "domain", "real") == "counts"
+        domain = getattr(getattr(estimator, "family_", None), "domain", "real")
+        counts = domain in ("counts", "zeros and ones")
         low, high = values.min(), values.max()
         if counts:
             grid = np.arange(low, high + 1.0)
         else:
-            margin = 0.1 * (high - low)
+            # a density that ends somewhere may not be asked beyond
+            margin = 0.1 * (high - low) if domain == "real" else 0.0
             grid = np.linspace(low - margin, high + margin, n_points)
         names = getattr(estimator, "feature_names_in_", ["feature 0"])
         # a frame in, a frame with the same column out: so the names that the mixture knows are met

@@ -1,11 +1,19 @@
 """Two columns of the data and the components in them."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skem.displays.style import component_colors, new_axes
 from skem.estimators.columns import column_names, column_positions
+from skem.families import Family
 from skem.families.covariance import STRUCTURES
+
+# Brightness of rows that are noise.
+GREY = 0.6
+# Points of a contour that is no ellipse.
+CONTOUR = 200
 
 
 def _covariance_matrices(estimator):
@@ -28,7 +36,8 @@ class MixtureDisplay:
     """Two columns of the data with the components found in them.
 
     Points carry their component's colour, mixed by responsibility where the estimator gives them.
-    Gaussian components are drawn as ellipses, other families as a cross at the component's mean.
+    Gaussian components are drawn as ellipses, log-normal ones as what becomes of the ellipses of the logarithms, other
+    families as a cross at the component's mean. Noise is grey.
 
     Build it with `from_estimator`; the constructor takes what is to be drawn.
 
@@ -46,6 +55,8 @@ class MixtureDisplay:
         Labels of the axes.
     name : str, default=None
         Title.
+    decode : callable, default=None
+        Maps points (m, 2) of the ellipses to the coordinates of `points`; None where they have the same.
 
     Attributes
     ----------
@@ -56,7 +67,7 @@ class MixtureDisplay:
     scatter_ : matplotlib PathCollection
         The points.
     ellipses_ : list of matplotlib Ellipse
-        Component by component, a level at a time.
+        Component by component, a level at a time; polygons where there is a `decode`.
 
     Examples
     --------
@@ -71,13 +82,14 @@ class MixtureDisplay:
     6
     """
 
-    def __init__(self, points, resp, *, centers, covariances, feature_names, name=None):
+    def __init__(self, points, resp, *, centers, covariances, feature_names, name=None, decode=None):
         self.points = points
         self.resp = resp
         self.centers = centers
         self.covariances = covariances
         self.feature_names = feature_names
         self.name = name
+        self.decode = decode
 
     @classmethod
     def from_estimator(cls, estimator, X, *, columns=(0, 1), ax=None, name=None, levels=(0.5, 0.9), **scatter_kwargs):
@@ -115,6 +127,7 @@ class MixtureDisplay:
             resp = estimator.predict_proba(X)
         else:
             resp = np.eye(len(centers))[estimator.predict(X)]
+        family = getattr(estimator, "family_", None)
         display = cls(
             np.asarray(rows, dtype=np.float64),
             resp,
@@ -122,6 +135,7 @@ class MixtureDisplay:
             covariances=None if covariances is None else covariances[:, positions][:, :, positions],
             feature_names=column_names(estimator, positions),
             name=type(estimator).__name__ if name is None else name,
+            decode=None if family is None or type(family).decode is Family.decode else family.decode,
         )
         return display.plot(ax=ax, levels=levels, **scatter_kwargs)
 
@@ -143,33 +157,41 @@ class MixtureDisplay:
             The object itself.
         """
         ax = new_axes(ax, type(self).__name__)
-        colors = component_colors(self.resp.shape[1])
+        n_components = self.resp.shape[1] if self.centers is None else len(self.centers)
+        noise = np.full((self.resp.shape[1] - n_components, 3), GREY)
+        colors = np.vstack([component_colors(n_components), noise])
         style = {"s": 14, "alpha": 0.75, "linewidths": 0} | scatter_kwargs
         style.setdefault("c", np.clip(self.resp @ colors, 0.0, 1.0))
         self.ax_, self.figure_ = ax, ax.figure
         self.scatter_ = ax.scatter(*self.points.T, **style)
-        self.ellipses_ = self._ellipses(levels, colors)
+        self.ellipses_ = self._ellipses(levels, colors[:n_components])
         for ellipse in self.ellipses_:
             ax.add_patch(ellipse)
         if self.covariances is None and self.centers is not None:
-            ax.scatter(*self.centers.T, c=colors, marker="X", s=90, edgecolors="black", zorder=3)
+            ax.scatter(*self.centers.T, c=colors[:n_components], marker="X", s=90, edgecolors="black", zorder=3)
         ax.set(xlabel=self.feature_names[0], ylabel=self.feature_names[1], title=self.name)
         return self
 
     def _ellipses(self, levels, colors):
         """Ellipses that hold the given shares of each component's mass, the innermost filled."""
-        from matplotlib.patches import Ellipse
+        from matplotlib.patches import Ellipse, Polygon
 
         if self.covariances is None:
             return []
         ellipses = []
-        style = {"facecolor": "none", "lw": 1.6}
+        style: dict[str, Any] = {"facecolor": "none", "lw": 1.6}
         for center, covariance, color in zip(self.centers, self.covariances, colors, strict=True):
             variances, axes = np.linalg.eigh(covariance)
             angle = np.degrees(np.arctan2(axes[1, 1], axes[0, 1]))
             for level in sorted(levels):
                 # |z|^2 of two standard normals is exponential with mean 2
                 minor, major = 2.0 * np.sqrt(-2.0 * np.log1p(-level) * np.maximum(variances, 0.0))
-                ellipses.append(Ellipse(center, major, minor, angle=angle, edgecolor=color, **style))
+                ellipse: Any = Ellipse(center, major, minor, angle=angle, edgecolor=color, **style)
+                if self.decode is not None:
+                    angles = np.linspace(0.0, 2.0 * np.pi, CONTOUR, endpoint=False)
+                    circle = np.column_stack([np.cos(angles), np.sin(angles)])
+                    contour = ellipse.get_patch_transform().transform(circle)
+                    ellipse = Polygon(self.decode(contour), edgecolor=color, **style)
+                ellipses.append(ellipse)
             ellipses[-len(levels)].set_facecolor((*color, 0.15))
         return ellipses
