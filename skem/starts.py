@@ -5,6 +5,7 @@ writing a row twice instead of giving it weight 2 changes anything.
 """
 
 import numbers
+from inspect import Parameter, signature
 from typing import NamedTuple
 
 import numpy as np
@@ -339,7 +340,10 @@ def theta_from_parameters(family, n_components, given):
     try:
         theta = family.parameters(**given)
     except TypeError as error:
-        raise ValueError(f"parameters {sorted(given)} do not fit {type(family).__name__}(): {error}") from None
+        own = signature(family.parameters).parameters.values()
+        wanted = ", ".join(one.name for one in own if one.kind is not Parameter.VAR_KEYWORD)
+        why = f"it takes all of {wanted}, and weights if there are any" if wanted else str(error)
+        raise ValueError(f"parameters {sorted(given)} do not fit {type(family).__name__}(): {why}") from None
     if theta.n_components != n_components:
         raise ValueError(f"parameters describe {theta.n_components} components, n_components={n_components}")
     return safe_log(weights / weights.sum()), theta

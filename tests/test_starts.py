@@ -192,7 +192,7 @@ def test_parameters_of_poisson():
         (-np.ones((150, 3)), r"row 0 of init is no set of responsibilities"),
         (np.full((150, 3), np.nan), r"row 0 of init is no set of responsibilities"),
         (np.zeros((150, 3, 1)), r"init must be one of"),
-        ({"means": X_IRIS[:3]}, r"parameters \['means'\] do not fit Gaussian"),
+        ({"means": X_IRIS[:3]}, r"parameters \['means'\] do not fit Gaussian\(\): it takes all of means, covariances"),
         ({"means": X_IRIS[:2], "covariances": np.array([np.eye(4)] * 2)}, r"2 components"),
         (
             {"means": X_IRIS[:3], "covariances": np.array([np.eye(4)] * 3), "weights": [1, 1, 1]},

@@ -1,6 +1,9 @@
 """Columns of a fitted estimator, by position or by name."""
 
 import numbers
+from collections.abc import Mapping
+
+import numpy as np
 
 
 def column_positions(estimator, columns):
@@ -10,8 +13,8 @@ def column_positions(estimator, columns):
     ----------
     estimator : estimator
         Fitted; knows its number of features, and their names if it was given any.
-    columns : int, str or sequence of these
-        Positions, from the end where negative, or names.
+    columns : int, str, sequence of these, slice or mask
+        Positions, from the end where negative, or names; a mask has a truth value a column.
 
     Returns
     -------
@@ -26,6 +29,14 @@ def column_positions(estimator, columns):
     d = estimator.n_features_in_
     if isinstance(columns, str | numbers.Integral):
         columns = [columns]
+    elif isinstance(columns, slice):
+        columns = range(d)[columns]
+    elif isinstance(columns, Mapping):
+        raise ValueError("columns: a mapping is ambiguous; pass a list of positions or names, and values on their own")
+    elif np.asarray(columns).dtype == bool:
+        if np.shape(columns) != (d,):
+            raise ValueError(f"columns: a mask of shape {np.shape(columns)} does not fit the mixture's {d} features")
+        columns = np.flatnonzero(columns)
     positions: list[int] = []
     for column in columns:
         if isinstance(column, str):

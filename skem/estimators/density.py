@@ -163,7 +163,7 @@ class DensityFeaturesMixin:
 
         Parameters
         ----------
-        columns : int, str or sequence of these
+        columns : int, str, sequence of these, slice or mask
             Columns to keep, in this order, by position or by name.
 
         Returns
@@ -196,7 +196,7 @@ class DensityFeaturesMixin:
 
         Parameters
         ----------
-        columns : int, str or sequence of these
+        columns : int, str, sequence of these, slice or mask
             Columns whose values are known, by position or by name.
         values : array-like of shape (n_columns,) or (n_rows, n_columns)
             Their values, in the order of `columns`.

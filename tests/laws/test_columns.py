@@ -105,6 +105,14 @@ def test_class_weights_and_names_are_kept(cls):
     assert given.score_samples(IRIS.iloc[:, :3]).shape == (150,)
 
 
+@pytest.mark.parametrize("columns", [slice(1, None, 2), [False, True, False, True], ["sepal width (cm)", -1]])
+def test_columns_may_be_told_in_many_ways(columns):
+    mixture = EMMixture(2, random_state=0).fit(IRIS)
+    alone = mixture.marginal(columns)
+    assert alone.feature_names_in_.tolist() == ["sepal width (cm)", "petal width (cm)"]
+    np.testing.assert_array_equal(alone.means_, mixture.marginal([1, 3]).means_)
+
+
 def test_the_density_is_that_of_the_published_parameters():
     X = IRIS.to_numpy()
     mixture = VariationalMixture(2, random_state=0).fit(X)
@@ -140,6 +148,8 @@ def test_thin_components_keep_their_digits():
         ([0, -4], [1.0, 1.0], "column -4 comes twice"),
         ([0.5], [1.0], "neither a position nor a name"),
         ([], [], "columns is empty"),
+        ([True, False], [1.0], r"a mask of shape \(2,\) does not fit the mixture's 4 features"),
+        ({"sepal length (cm)": 5.0}, [1.0], "a mapping is ambiguous"),
         ([0, 1, 2, 3], np.ones(4), "none is left"),
         ([0, 1], [1.0], r"values must have shape \(2,\) or \(n_rows, 2\)"),
         ([0], [np.nan], "values"),
