@@ -13,8 +13,8 @@ from skem._kernels.agglomerate import ward
 from skem.canonical import subsample
 from skem.distinct import DistinctSource
 from skem.engine import Source
-from skem.inference.base import starved
 from skem.inference.short import short_runs
+from skem.inference.updates import starved
 from skem.starts import StandardRows, find_centers, inner_rows, label_rest, lloyd
 
 # Starts of each kind that a race begins with, in pairs: one in units that make the columns alike, one in units of the

@@ -15,8 +15,8 @@ from skem import GibbsMixture
 from skem.engine import Source
 from skem.exceptions import DegenerateComponentWarning
 from skem.families import Family, Gaussian, Poisson
-from skem.inference.base import Model
 from skem.inference.gibbs import Gibbs, match
+from skem.inference.model import Model
 from skem.starts import start
 from skem.weights import DirichletWeights
 

@@ -11,9 +11,9 @@ from sklearn.datasets import load_iris
 from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
 from skem.engine import Source
 from skem.families import Gaussian, Poisson
-from skem.inference.base import Model
 from skem.inference.compiled_runs import CompiledRuns
 from skem.inference.em import EM
+from skem.inference.model import Model
 from skem.inference.short import PlainRuns
 from skem.portfolio import Portfolio
 from skem.summary import summarize

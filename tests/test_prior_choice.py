@@ -10,8 +10,9 @@ from skem import BayesianKMeans, EMMixture, GibbsMixture, ICMMixture, MAPMixture
 from skem.engine import Source
 from skem.families import Gaussian, LogNormal, Poisson, Product, StudentT
 from skem.families.named_priors import PRIOR_SCALES
-from skem.inference.base import Model, log_evidence
+from skem.inference.model import Model
 from skem.inference.priors import likeliest_prior, offers_priors
+from skem.inference.updates import log_evidence
 from skem.starts import start
 from skem.summary import summarize
 from skem.weights import DirichletWeights

@@ -16,9 +16,9 @@ from skem import BayesianKMeans
 from skem.distinct import DistinctSource
 from skem.engine import Source
 from skem.families import Gaussian, Poisson
-from skem.inference.base import Model
 from skem.inference.cuts import _whitening
 from skem.inference.hard import MaximizationExpectation, settle
+from skem.inference.model import Model
 from skem.inference.moves import Doubts
 from skem.inference.partition import Evidence, Merges
 from skem.inference.search import Search

@@ -13,10 +13,11 @@ from skem import EMMixture, MAPMixture, VariationalMixture
 from skem.distinct import DistinctSource
 from skem.engine import Source
 from skem.families import Gaussian, Poisson
-from skem.inference.base import UPDATES, Model
 from skem.inference.em import EM, MAPEM
+from skem.inference.model import Model
 from skem.inference.shares import Division, Shares, whole
 from skem.inference.splitmerge import SplitMerge
+from skem.inference.updates import UPDATES
 from skem.inference.variational import VariationalBayes
 from skem.summary import summarize
 from skem.weights import DirichletWeights, StickBreakingWeights

@@ -6,9 +6,9 @@ import numpy as np
 
 from skem.engine import Source
 from skem.families import Bernoulli, Categorical, Gaussian, Poisson, StudentT
-from skem.inference.base import Model
 from skem.inference.em import EM, MAPEM
 from skem.inference.extrapolation import METHODS
+from skem.inference.model import Model
 from skem.inference.variational import VariationalBayes
 from skem.summary import summarize
 from skem.weights import DirichletWeights

@@ -34,8 +34,8 @@ from skem.estimators.publishing import PublishingMixin
 from skem.estimators.runs import RunsMixin
 from skem.families import Gaussian
 from skem.families.base import Family
-from skem.inference.base import Model
 from skem.inference.extrapolation import METHODS
+from skem.inference.model import Model
 from skem.inference.priors import prior_of_rows
 from skem.portfolio import FINALISTS
 from skem.rows import is_sparse

@@ -11,11 +11,12 @@ from skem.engine import Source
 from skem.estimators.base import N_ACTIVE, BaseMixture
 from skem.families import Gaussian
 from skem.families.base import Family
-from skem.inference.base import UPDATES, Model
 from skem.inference.hard import MaximizationExpectation
+from skem.inference.model import Model
 from skem.inference.partition import Evidence, dendrogram
 from skem.inference.priors import ChosenPrior
 from skem.inference.search import Search
+from skem.inference.updates import UPDATES
 from skem.starts import start
 from skem.summary import summarize
 from skem.weights import PARTITION_PRIORS, label_free_term

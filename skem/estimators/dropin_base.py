@@ -27,7 +27,7 @@ from skem.estimators.dropin_prediction import DropinPredictionMixin, Mixture
 from skem.estimators.pickling import PickleMixin
 from skem.exceptions import DegenerateComponentWarning, name_flat, warn
 from skem.families.covariance import CLASSIC
-from skem.inference.base import State
+from skem.inference.updates import State
 from skem.starts import start
 from skem.summary import summarize
 

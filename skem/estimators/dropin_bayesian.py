@@ -8,7 +8,8 @@ import numpy as np
 from skem._compat import Interval, StrOptions
 from skem.estimators.dropin_base import DropinMixture, check_positive
 from skem.estimators.dropin_prediction import check_shape
-from skem.inference.base import Model, update_expect
+from skem.inference.model import Model
+from skem.inference.updates import update_expect
 from skem.weights import DirichletWeights, StickBreakingWeights
 
 WEIGHT_PRIORS = {"dirichlet_process": StickBreakingWeights, "dirichlet_distribution": DirichletWeights}

@@ -7,7 +7,8 @@ import numpy as np
 from skem._compat import check_sample_weight
 from skem.estimators.dropin_base import DropinMixture, check_positive
 from skem.estimators.dropin_prediction import check_shape
-from skem.inference.base import Model, State, update_mle
+from skem.inference.model import Model
+from skem.inference.updates import State, update_mle
 from skem.weights import DirichletWeights, safe_log
 
 

@@ -16,9 +16,10 @@ from skem.estimators.base import BaseMixture
 from skem.estimators.labels import owners, renumber
 from skem.estimators.monitor import Monitor
 from skem.estimators.prediction import log_responsibilities
-from skem.inference.base import Fit, Model
+from skem.inference.base import Fit
 from skem.inference.gibbs import Gibbs, match, only_draw
 from skem.inference.hard import MaximizationExpectation
+from skem.inference.model import Model
 from skem.inference.priors import prior_of_rows
 from skem.portfolio import Portfolio
 from skem.starts import is_given, seed_labels, start

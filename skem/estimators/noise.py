@@ -14,7 +14,7 @@ from skem.estimators.online import OnlineMixin
 from skem.estimators.soft import SoftMixture
 from skem.families import Gaussian
 from skem.families.noise import WithNoise
-from skem.inference.base import Model
+from skem.inference.model import Model
 from skem.portfolio import Portfolio
 
 # Neighbours whose distance tells how dense the rows lie about one.

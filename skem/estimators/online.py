@@ -6,7 +6,7 @@ import numpy as np
 
 from skem._compat import check_sample_weight, single_blas_thread, unchanged_on_failure
 from skem.engine import Source
-from skem.inference.base import Model
+from skem.inference.model import Model
 from skem.inference.online import online_step
 
 

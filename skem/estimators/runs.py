@@ -8,7 +8,7 @@ from skem._compat import with_callbacks
 from skem.canonical import SUBSAMPLE
 from skem.distinct import DistinctSource
 from skem.engine import Source
-from skem.inference.base import Model
+from skem.inference.model import Model
 from skem.inference.short import PlainRuns, short_runs
 from skem.memory import recall
 from skem.portfolio import FINALISTS, MOST_COMPONENTS, Portfolio, StartRecord

@@ -6,7 +6,8 @@ import numpy as np
 
 from skem._kernels.ascent import Convergence
 from skem.engine import Pass
-from skem.inference.base import UPDATES, Fit, State
+from skem.inference.base import Fit
+from skem.inference.updates import UPDATES, State
 from skem.starts import assign_labels
 
 # Gain of an iteration, in nats a row, up to which a short run rests.

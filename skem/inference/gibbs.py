@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from skem.inference.base import Algorithm, State
+from skem.inference.base import Algorithm
+from skem.inference.updates import State
 from skem.suffstats import Parameters, SuffStats
 
 # Sweeps between two reports to whoever listens: a context for each would cost more than the sweep.

@@ -6,7 +6,8 @@ import numpy as np
 
 from skem._kernels.collapsed import Collapsed
 from skem.engine import BLOCK
-from skem.inference.base import UPDATES, Algorithm, log_evidence
+from skem.inference.base import Algorithm
+from skem.inference.updates import UPDATES, log_evidence
 
 # Nats by which a row's component leads where sweeps of a few rows look at it no more.
 NEAR = 3.0

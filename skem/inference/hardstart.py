@@ -4,9 +4,9 @@ import numpy as np
 
 from skem.distinct import DistinctSource
 from skem.engine import Pass
-from skem.inference.base import UPDATES
 from skem.inference.partition import Evidence
 from skem.inference.search import Search
+from skem.inference.updates import UPDATES
 from skem.weights import BoundedPartitions
 
 # So many rows are searched a second time, from one cluster: where no more clusters are allowed than there are, the way

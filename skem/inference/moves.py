@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skem.inference.base import UPDATES
 from skem.inference.cuts import best_cuts, sample_to_cut
 from skem.inference.hard import MaximizationExpectation, Rows, settle
+from skem.inference.updates import UPDATES
 
 # Cuts of a cluster that are followed up.
 N_CUTS = 2

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skem.inference.base import UPDATES
+from skem.inference.updates import UPDATES
 from skem.suffstats import SuffStats
 
 # Step size (weight of the batch / weight seen) ** FORGETTING: 1 would be the plain sum, in which the poor

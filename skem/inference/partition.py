@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skem.inference.base import Model
+from skem.inference.model import Model
 from skem.suffstats import SuffStats
 from skem.weights import PartitionWeights
 

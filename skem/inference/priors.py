@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from skem.inference.base import REQUIRED, UPDATES, Algorithm
+from skem.inference.base import Algorithm
+from skem.inference.updates import REQUIRED, UPDATES
 from skem.starts import start
 
 # A gain of the evidence below this share of it is rounding.

@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 
 from skem.canonical import CanonicalRows
-from skem.inference.base import UPDATES, Fit
+from skem.inference.base import Fit
 from skem.inference.hard import ROUNDING, MaximizationExpectation, settle
 from skem.inference.moves import Doubts, Move, merge, split
 from skem.inference.partition import Evidence, Merges, Neighbourhood
 from skem.inference.priors import likeliest_prior
+from skem.inference.updates import UPDATES
 from skem.starts import seed_labels
 
 # Rows that a search begins with where there are many, more in many columns.

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from skem.engine import BLOCK
-from skem.inference.base import UPDATES
+from skem.inference.updates import UPDATES
 from skem.suffstats import SuffStats
 from skem.weights import LOG_ZERO
 

@@ -5,9 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from skem.distinct import DistinctSource
-from skem.inference.base import UPDATES, Algorithm, starved
+from skem.inference.base import Algorithm
 from skem.inference.cuts import best_cuts, sample_to_cut
 from skem.inference.shares import Division, Shares, divide, whole
+from skem.inference.updates import UPDATES, starved
 from skem.weights import label_free_term
 
 # Cuts of a component that are followed up.

@@ -8,8 +8,8 @@ from skem._kernels.tree import Tree, max_features
 from skem._kernels.tree_pass import assign_by_tree
 from skem.engine import Source
 from skem.families import Gaussian
-from skem.inference.base import Model
 from skem.inference.hard import ICM, MaximizationExpectation
+from skem.inference.model import Model
 from skem.starts import start
 from skem.summary import summarize
 from skem.tree import TreeSource

@@ -13,9 +13,9 @@ from skem import EMMixture, MAPMixture, VariationalMixture
 from skem.engine import Source
 from skem.families import Gaussian, Poisson, StudentT
 from skem.inference import accelerate, extrapolation
-from skem.inference.base import Model
 from skem.inference.chart import Chart
 from skem.inference.em import EM, MAPEM
+from skem.inference.model import Model
 from skem.inference.variational import VariationalBayes
 from skem.suffstats import Moments, SuffStats
 from skem.summary import summarize

@@ -10,8 +10,8 @@ from sklearn.base import clone
 
 from skem import BayesianGaussianMixture, EMMixture, GaussianMixture
 from skem.engine import Source
-from skem.inference.base import Model
 from skem.inference.em import EM, MAPEM
+from skem.inference.model import Model
 from skem.inference.variational import VariationalBayes
 from skem.summary import summarize
 from skem.weights import DirichletWeights, StickBreakingWeights

@@ -7,9 +7,9 @@ from skem._kernels.ascent import Convergence
 from skem.engine import Source
 from skem.families import Gaussian
 from skem.families.covariance import DISTINCT
-from skem.inference.base import Model
 from skem.inference.compiled_runs import LEAST, CompiledRuns
 from skem.inference.em import EM
+from skem.inference.model import Model
 from skem.inference.short import PlainRuns, short_runs
 from skem.summary import summarize
 from skem.weights import DirichletWeights

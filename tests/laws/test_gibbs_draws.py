@@ -11,8 +11,8 @@ from scipy.special import betaln, gammaln, logsumexp, multigammaln
 from skem import GibbsMixture
 from skem.engine import Source
 from skem.families import Exponential, Gaussian, NegativeBinomial, Poisson
-from skem.inference.base import Model
 from skem.inference.gibbs import Sweeper, unit_starts
+from skem.inference.model import Model
 from skem.summary import Summary
 from skem.weights import DirichletWeights
 

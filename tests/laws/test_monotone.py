@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skem.engine import Source
-from skem.inference.base import Model
 from skem.inference.em import EM, MAPEM
 from skem.inference.hard import ICM, ClassificationEM, MaximizationExpectation
+from skem.inference.model import Model
 from skem.inference.variational import VariationalBayes
 from skem.summary import summarize
 from skem.weights import DirichletWeights, StickBreakingWeights

@@ -12,8 +12,8 @@ import skem
 from skem import BayesianKMeans, EMMixture, GibbsMixture, ICMMixture, MAPMixture, VariationalMixture
 from skem.engine import BLOCK, Source
 from skem.families import Family, Gaussian
-from skem.inference.base import REQUIRED
 from skem.inference.em import EM, MAPEM
+from skem.inference.updates import REQUIRED
 from skem.summary import summarize
 
 FITS = [

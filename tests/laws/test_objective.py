@@ -13,8 +13,8 @@ from scipy.special import betaln, digamma, gammaln, logsumexp, multigammaln
 
 from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
 from skem.engine import Source
-from skem.inference.base import Model
 from skem.inference.hard import MaximizationExpectation
+from skem.inference.model import Model
 from skem.inference.variational import VariationalBayes
 from skem.weights import DirichletWeights
 

@@ -6,8 +6,8 @@ import pytest
 from skem import rough_passes
 from skem.engine import Source
 from skem.families import Gaussian, Multinomial, Poisson, VonMisesFisher
-from skem.inference.base import Model
 from skem.inference.em import EM, MAPEM
+from skem.inference.model import Model
 from skem.summary import summarize
 from skem.weights import DirichletWeights
 

@@ -13,9 +13,9 @@ from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalM
 from skem._kernels.truncated import run_truncated, tile_components
 from skem.engine import Source
 from skem.families import Gaussian
-from skem.inference.base import Model
 from skem.inference.em import EM, MAPEM
 from skem.inference.hard import ICM, ClassificationEM, MaximizationExpectation
+from skem.inference.model import Model
 from skem.inference.variational import VariationalBayes
 from skem.summary import summarize
 from skem.truncated import TruncatedSource
