@@ -46,18 +46,3 @@ class BestEstimatorMixin:
     aic = _delegated(PredictionMixin.aic)
     icl = _delegated(PredictionMixin.icl)
     sample = _delegated(PredictionMixin.sample)
-
-    def transform(self, X):
-        """Return responsibilities under the best mixture as features; the same as `predict_proba`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        resp : ndarray of shape (n_samples, `n_components_`)
-            Rows sum to one.
-        """
-        return self.predict_proba(X)

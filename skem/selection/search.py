@@ -369,6 +369,22 @@ class MixtureSelection(
         self.fit(X, y, sample_weight=sample_weight)
         return self.labels_ if hasattr(self, "labels_") else self.predict(X)
 
+    # here, and not with what is delegated: `set_output` wraps the methods of a transformer's own class
+    def transform(self, X):
+        """Return responsibilities under the best mixture as features; the same as `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        resp : ndarray of shape (n_samples, `n_components_`)
+            Rows sum to one.
+        """
+        return self.predict_proba(X)
+
     def fit_transform(self, X, y=None, sample_weight=None):
         """Fit all candidates and return the rows' responsibilities under the best.
 
