@@ -25,8 +25,10 @@ from skem import (
     MixtureSelection,
     VariationalMixture,
 )
+from skem._kernels.gaussian import moments
 from skem.exceptions import DegenerateComponentWarning
 from skem.families import Gaussian, Poisson, Product
+from skem.families.covariance.full import Full
 from skem.starts import INITS
 from skem.summary import summarize
 
@@ -285,3 +287,26 @@ def test_tied_prior_with_one_row_very_far_out_is_finite(cls):
     estimator = make(cls, "tied", 4)
     fit(estimator, X)
     assert_finite(estimator, X)
+
+
+@pytest.mark.parametrize("structure", ["full", "tied"])
+def test_rows_that_are_all_one_scatter_by_nothing(structure):
+    z = np.random.default_rng(0).standard_normal((200, 3))
+    i, j = np.tril_indices(3)
+    pairs = z[:, i] * z[:, j]
+    sums = np.hstack([z + z + z, pairs + pairs + pairs])
+    scatter = moments(structure, np.full(200, 3.0), sums, None, None, 3)[2]
+    assert np.einsum("...ii->...i", scatter).min() == 0.0
+
+
+def test_singular_scatters_are_held_up_together(monkeypatch):
+    # of heavy rows every pair of clusters has one, and a search looks at thousands
+    rows = np.random.default_rng(0).standard_normal((40, 2, 4))
+    scatter = np.swapaxes(rows, 1, 2) @ rows
+    alone = [Full().factorize(one[None]) for one in scatter]
+    calls, eigh = [], np.linalg.eigh
+    monkeypatch.setattr(np.linalg, "eigh", lambda matrices: calls.append(1) or eigh(matrices))
+    factor, log_det = Full().factorize(scatter)
+    assert len(calls) == 1
+    np.testing.assert_array_equal(factor, [one[0][0] for one in alone])
+    np.testing.assert_array_equal(log_det, [one[1][0] for one in alone])

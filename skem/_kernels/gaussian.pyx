@@ -97,6 +97,9 @@ cdef void moments_of(
         for k in range(n_own):
             own = scatter + k * each
             for i in range(d):
+                # what is left of rows that are all one is rounding
+                if own[i * d + i] < 0.0:
+                    own[i * d + i] = 0.0
                 for j in range(i):
                     own[j * d + i] = own[i * d + j]
 

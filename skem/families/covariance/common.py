@@ -28,24 +28,29 @@ def multidigamma(a, d):
     return digamma(np.asarray(a)[..., None] - 0.5 * np.arange(d)).sum(axis=-1)
 
 
-def held_factor(matrix, floor):
-    """Lower-triangular factor of a symmetric matrix with eigenvalues held at or above a floor.
+def held_factors(matrices, floor):
+    """Lower-triangular factors of symmetric matrices with eigenvalues held at or above a floor.
+
+    Parameters
+    ----------
+    matrices : ndarray of shape (n_matrices, d, d)
+    floor : float
 
     Returns
     -------
-    factor : ndarray of shape (d, d)
-    log_det : float
-        Of the matrix held up.
-    held : bool
+    factors : ndarray of shape (n_matrices, d, d)
+    log_dets : ndarray of shape (n_matrices,)
+        Of the matrices held up.
+    held : bool ndarray of shape (n_matrices,)
         Whether an eigenvalue was below the floor.
     """
-    values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
-    held = values[0] < floor
+    values, vectors = np.linalg.eigh(0.5 * (matrices + np.swapaxes(matrices, 1, 2)))
+    held = values[:, 0] < floor
     values = np.maximum(values, floor)
     # F'F = V diag(1/values) V' needs a lower-triangular F: QL of diag(values^-1/2) V'
-    root = (vectors / np.sqrt(values)).T
-    upper = np.asarray(np.linalg.qr(root[:, ::-1], mode="r"))[::-1, ::-1]
-    return upper * np.sign(np.diag(upper))[:, None], np.log(values).sum(), held
+    root = np.swapaxes(vectors / np.sqrt(values)[:, None, :], 1, 2)
+    upper = np.asarray(np.linalg.qr(root[:, :, ::-1], mode="r"))[:, ::-1, ::-1]
+    return upper * np.sign(np.einsum("kii->ki", upper))[:, :, None], np.log(values).sum(axis=1), held
 
 
 class Shared:

@@ -14,7 +14,7 @@ from skem.families.covariance.common import (
     ROUNDING,
     Shared,
     along,
-    held_factor,
+    held_factors,
     log_multigamma,
     multidigamma,
 )
@@ -108,10 +108,11 @@ class Full:
     def constrain(self, covariance, variance):
         """Factors, log |F| and flags of covariances whose relative eigenvalues are held above the floor."""
         factor, log_det, flags = constrain("full", covariance, variance, self.floor)
-        for k in np.flatnonzero(flags):
+        below = np.flatnonzero(flags)
+        if len(below):
             scale = np.sqrt(variance)
-            root, volume, flags[k] = held_factor(covariance[k] / (scale[:, None] * scale), self.floor)
-            factor[k], log_det[k] = root / scale, -0.5 * volume - np.log(scale).sum()
+            root, volume, flags[below] = held_factors(covariance[below] / (scale[:, None] * scale), self.floor)
+            factor[below], log_det[below] = root / scale, -0.5 * volume - np.log(scale).sum()
         return factor, log_det, flags
 
     def is_proper(self, covariance):
@@ -126,15 +127,17 @@ class Full:
         """Factor F with F S F' = 1, and log |S|."""
         factor, log_det, ok = precision_factor(np.ascontiguousarray(scatter))
         log_det = np.array(log_det)
-        for k in np.flatnonzero(~np.asarray(ok, dtype=bool)):
-            variance = np.diag(scatter[k])
-            if not (np.isfinite(scatter[k]).all() and (variance > 0).all()):
+        singular = np.flatnonzero(~np.asarray(ok, dtype=bool))
+        if len(singular):
+            variance = np.einsum("kii->ki", scatter[singular])
+            if not (np.isfinite(scatter[singular]).all() and (variance > 0).all()):
                 raise np.linalg.LinAlgError("a posterior scatter is not positive definite; raise covariance_prior")
-            # a row very far out drowns the rest of the scatter in its rounding: what is left is held at that level
+            # a row very far out, or a heavy one, drowns the rest in its rounding: what is left is held at that level;
+            # all at once, for where rows are heavy that is every pair of clusters
             root = np.sqrt(variance)
-            factor[k], log_det[k], _ = held_factor(scatter[k] / (root[:, None] * root), ROUNDING)
-            factor[k] /= root
-            log_det[k] += np.log(variance).sum()
+            held, volume, _ = held_factors(scatter[singular] / (root[:, :, None] * root[:, None, :]), ROUNDING)
+            factor[singular] = held / root[:, None, :]
+            log_det[singular] = volume + np.log(variance).sum(axis=1)
         return factor, log_det
 
     def scale_factor(self, factor, by):
