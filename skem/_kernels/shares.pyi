@@ -13,4 +13,11 @@ def natural_of_pairs(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 
 class ShareStep(Step):
-    def __init__(self, n_components: int, group: NDArray[np.intp], pairs: bool) -> None: ...
+    def __init__(
+        self,
+        n_components: int,
+        group: NDArray[np.intp],
+        pairs: bool,
+        prior: NDArray[np.float64] | None = None,
+        log_constant: float = 0.0,
+    ) -> None: ...

@@ -1,4 +1,4 @@
-"""Shares of groups: the maximum-likelihood update of families whose parameters are probabilities."""
+"""Shares of groups: the updates of families whose parameters are probabilities, to the likeliest or the mode."""
 
 import numpy as np
 
@@ -155,7 +155,7 @@ def natural_of_pairs(const double[:, ::1] log_probability):
 
 
 cdef class ShareStep(Step):
-    """The verbs `statistics`, `mle` and `natural` of one update, in one go; declines where a group has no mass.
+    """The verbs `statistics`, `mle` or `mode`, and `natural` of one update; declines where a group has no mass.
 
     Parameters
     ----------
@@ -163,15 +163,23 @@ cdef class ShareStep(Step):
     group : intp ndarray of shape (m,)
     pairs : bool
         Whether a pass sums the ones of binary columns alone.
+    prior : ndarray of shape (n_components, m), default=None
+        Concentrations of the Dirichlet priors; the mode, in the probabilities, needs them, and declines where an
+        outcome's posterior is below 1.
+    log_constant : float, default=0
+        What the log prior density has besides its kernel.
     """
 
     cdef int K
-    cdef bint pairs
+    cdef bint pairs, has_prior
+    cdef double log_constant
     cdef const Py_ssize_t[::1] group
-    cdef double[::1] total, whole, share, weights, constant
+    cdef double[::1] total, whole, share, weights, constant, less_one
 
-    def __init__(self, int n_components, group, bint pairs):
+    def __init__(self, int n_components, group, bint pairs, prior=None, double log_constant=0.0):
         cdef Py_ssize_t size = n_components * len(group)
+        self.has_prior, self.log_constant = prior is not None, log_constant
+        self.less_one = np.zeros(0) if prior is None else np.subtract(prior, 1.0).reshape(-1)
         self.K, self.pairs, self.group = n_components, pairs, group
         self.whole = np.empty(np.max(group) + 1)
         self.total, self.share, self.weights = np.empty(size), np.empty(size), np.empty(size)
@@ -185,10 +193,19 @@ cdef class ShareStep(Step):
         if self.pairs:
             _with_zeros(K, <int> (m // 2), n_k, total, &self.total[0])
             total = &self.total[0]
+        if self.has_prior:
+            for i in range(K * m):
+                self.total[i] = total[i] + self.less_one[i]
+                if not self.total[i] >= 0.0:
+                    return False
+            total = &self.total[0]
         if not _shares(K, m, self.whole.shape[0], total, &self.group[0], &self.whole[0], &self.share[0]):
             return False
         for i in range(K * m):
             self.share[i] = _log(self.share[i])
+        self.penalty = self.log_constant
+        for i in range(self.less_one.shape[0]):
+            self.penalty += self.less_one[i] * self.share[i]
         if self.pairs:
             _natural_of_pairs(K, <int> (m // 2), &self.share[0], &self.weights[0], &self.constant[0])
         for k in range(K):

@@ -5,7 +5,7 @@ import numbers
 import numpy as np
 
 from skem._compat import Interval, check_numbers
-from skem._kernels.shares import ShareStep, natural_of_pairs, with_zeros
+from skem._kernels.shares import natural_of_pairs, with_zeros
 from skem.families.base import SuffStats
 from skem.families.counts import check_rows
 from skem.families.dirichlet import DirichletFamily
@@ -44,6 +44,7 @@ class Bernoulli(DirichletFamily):
     collapsed_kind = "bernoulli"
     domain = "zeros and ones"
     sparse = True
+    of_pairs = True
 
     _parameter_constraints = {"concentration_prior": [Interval(numbers.Real, 0, None, closed="neither"), "array-like"]}
 
@@ -83,9 +84,6 @@ class Bernoulli(DirichletFamily):
     @property
     def _group(self):
         return np.tile(np.arange(len(self.group_starts_)), 2)
-
-    def mle_step(self, n_components):
-        return ShareStep(n_components, self._group, True)
 
     def log_predictive(self, posterior, X):
         # a row sees each column once, so that its density is the plug-in one at the mean

@@ -22,6 +22,8 @@ class DirichletFamily(Family):
     location = "probabilities"
     # a group that lacks an outcome at the start would lack it at the end of maximum likelihood
     start_share = 0.5
+    #: whether a pass sums the ones of binary columns alone
+    of_pairs = False
 
     group_starts_: np.ndarray
     concentration_: np.ndarray
@@ -66,7 +68,11 @@ class DirichletFamily(Family):
         return np.repeat(np.arange(len(self.group_starts_)), np.diff(self.group_starts_, append=m))
 
     def mle_step(self, n_components):
-        return ShareStep(n_components, self._group, False)
+        return ShareStep(n_components, self._group, self.of_pairs)
+
+    def mode_step(self, prior):
+        constant = -float(self.log_normalizer(prior).sum())
+        return ShareStep(prior.n_components, self._group, self.of_pairs, prior.total, constant)
 
     def mode(self, posterior):
         if (posterior.total < 1.0).any():

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skem._kernels.rate_step import row_sums
 from skem.families.positive import check_positive, log_coordinates, summary_of_means
 from skem.families.rates import RATE_FLOOR, RateFamily
 
@@ -59,7 +60,7 @@ class Exponential(RateFamily):
         return log_coordinates(X, self.summary_)
 
     def natural(self, theta):
-        return -theta.rate, theta.log_rate.sum(axis=1)
+        return -theta.rate, row_sums(theta.log_rate)
 
     def log_predictive(self, posterior, X):
         """Lomax log density of each row under each component."""

@@ -242,6 +242,12 @@ class NegativeBinomial(RateFamily):
             return prior
         return SuffStats({**prior.to_dict()["arrays"], "places": np.zeros((*prior.n.shape, N_PLACES))})
 
+    def mle_step(self, n_components):
+        """None: its parameters and scores are not those of plain rates."""
+
+    def mode_step(self, prior):
+        """None, as for maximum likelihood."""
+
     def mode(self, posterior):
         return self.mode_from(posterior, None)
 

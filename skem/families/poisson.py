@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.special import gammaln
 
+from skem._kernels.rate_step import row_sums
 from skem.families.counts import check_counts, entries
 from skem.families.rates import RateFamily
 
@@ -52,7 +53,7 @@ class Poisson(RateFamily):
         self.typical_rate_ = np.where(mean > 0, mean, 1.0 / max(self.summary_.total_weight, 1.0))
 
     def natural(self, theta):
-        return theta.log_rate, -theta.rate.sum(axis=1)
+        return theta.log_rate, -row_sums(theta.rate)
 
     def log_base_measure(self, X):
         rows, _, counts = entries(X)

@@ -6,6 +6,8 @@ import numpy as np
 from scipy.special import digamma, gammaln, xlogy
 
 from skem._compat import Interval, check_numbers
+from skem._kernels.rate_step import RateStep
+from skem._kernels.shares import log_or_least
 from skem.exceptions import DegenerateComponentWarning, warn
 from skem.families.base import Parameters, SuffStats
 from skem.families.independent import IndependentColumns
@@ -68,7 +70,7 @@ class RateFamily(IndependentColumns):
 
     def _point(self, rate):
         rate = np.maximum(rate, RATE_FLOOR * self.typical_rate_)
-        return Parameters({"rate": rate, "log_rate": np.log(rate)})
+        return Parameters({"rate": rate, "log_rate": log_or_least(rate)})
 
     def mle(self, stats, theta=None):
         events, exposure = self._gamma(stats)
@@ -87,6 +89,17 @@ class RateFamily(IndependentColumns):
         self._warn_of_prior(posterior)
         shape, rate = self._gamma(posterior)
         return self._point((shape - 1.0) / rate)
+
+    def _step(self, n_components, *prior):
+        return RateStep(n_components, self.typical_rate_, RATE_FLOOR, self._events == "total", *prior)
+
+    def mle_step(self, n_components):
+        return self._step(n_components)
+
+    def mode_step(self, prior):
+        K = prior.n_components
+        constant = self.log_parameter_jacobian(K) - float(self.log_normalizer(prior).sum())
+        return self._step(K, self._gamma(prior), constant)
 
     def expect(self, posterior):
         shape, rate = self._gamma(posterior)

@@ -92,7 +92,9 @@ def test_the_objective_never_falls_and_ends_no_lower(case, method, update):
 
 @methods
 @pytest.mark.parametrize("n_components", CANDY_OPTIMA)
-def test_candy(method, n_components):
+def test_candy(method, n_components, monkeypatch):
+    # leaps wait longer where plain iterations are compiled
+    monkeypatch.setattr(EM, "compiled", False)
     X = np.repeat(np.arange(len(CANDY)), CANDY)[:, None].astype(float)
     fit = EMMixture(n_components, family=Poisson(), init="k-means", accelerate=method, tol=1e-10, random_state=0).fit(X)
     assert fit.lower_bound_ * len(X) == pytest.approx(CANDY_OPTIMA[n_components], abs=2e-5)
@@ -190,8 +192,9 @@ def test_leaps_rest_where_not_even_one_step_is_told():
     assert [goal is None for goal in goals] == [True] * 6 + [False]
 
 
-def test_a_rate_grows_from_nothing_in_leaps():
+def test_a_rate_grows_from_nothing_in_leaps(monkeypatch):
     """Whose logarithm takes steps that neither grow nor shrink."""
+    monkeypatch.setattr(EM, "compiled", False)
     X = np.repeat(np.arange(len(CANDY)), CANDY)[:, None].astype(float)
     fits = [
         EMMixture(4, family=Poisson(), init="random", accelerate=how, tol=1e-10, random_state=1).fit(X)
