@@ -141,7 +141,7 @@ def test_of_several_starts_the_best_goes_on_to_a_hundredth_of_the_tolerance():
     X = np.random.default_rng(0).poisson([[2.0], [3.5]] * 60).astype(float)
     tight = EMMixture(2, family=Poisson(), tol=1e-12, max_iter=100_000, random_state=0).fit(X).lower_bound_
     one, several = (EMMixture(2, family=Poisson(), n_init=n, tol=1e-5, random_state=0).fit(X) for n in (1, 2))
-    assert tight - one.lower_bound_ > 1e-6
+    assert tight - one.lower_bound_ > 5e-7
     assert tight - several.lower_bound_ < 1e-7
     assert several.converged_
     assert len(several.lower_bounds_) == several.n_iter_ + 1
