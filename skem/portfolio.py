@@ -272,16 +272,26 @@ class Portfolio:
         for _, labels in starts:
             runs.begin(labels)
         entries = [Entry(name, run, -np.inf) for run, (name, _) in enumerate(starts)]
+        flat: dict[int, bool] = {}
         for n_iter, n_kept in STAGES:
             for i, entry in enumerate(entries):
                 objective, n_k = runs.go_on(entry.run, n_iter)
                 if algorithm.update == "mle":
-                    objective -= _spike(model, n_k, n_k <= model.family.least_mass)
+                    bad = n_k <= model.family.least_mass
+                    if n_kept == FINALISTS:
+                        # of few runs it is told by their statistics, too, which take a while to make
+                        stats = runs.given(entry.run).stats
+                        bad[: stats.n_components] |= model.family.degenerate(stats)
+                    flat[entry.run] = bad.any()
+                    objective -= _spike(model, n_k, bad)
                 entries[i] = entry._replace(merit=objective)
             entries = _distinct(entries, model.total_weight)[:n_kept]
             if entries[0].n_starts >= AGREED:
                 least = entries[0].merit - BEHIND * model.total_weight
                 entries = [entry for entry in entries if entry.merit >= least]
+        # a spike is climbed without end: only where it leads in spite of it
+        sound = next((i for i, entry in enumerate(entries) if not flat.get(entry.run)), len(entries))
+        entries = [entry for i, entry in enumerate(entries) if i < sound or not flat.get(entry.run)]
         self._n_starts += len(starts)
         givens = [runs.given(entry.run) for entry in entries]
         if not raced_all:

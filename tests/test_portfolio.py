@@ -10,7 +10,8 @@ from sklearn.datasets import load_iris
 
 from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
 from skem.engine import Source
-from skem.families import Gaussian, Poisson
+from skem.families import Gaussian, Poisson, StudentT
+from skem.inference.accelerate import Leaps
 from skem.inference.compiled_runs import CompiledRuns
 from skem.inference.em import EM
 from skem.inference.model import Model
@@ -160,3 +161,34 @@ def test_runs_over_joined_rows_are_those_over_all(cls, monkeypatch):
     np.testing.assert_allclose(joined.lower_bounds_, plain.lower_bounds_, rtol=1e-12)
     np.testing.assert_allclose(joined.rates_, plain.rates_, rtol=1e-10)
     np.testing.assert_array_equal(joined.labels_, plain.labels_)
+
+
+def test_a_race_ends_without_runs_that_climb_a_spike():
+    source = Source(X_IRIS, None, StudentT().bind(summarize(X_IRIS, None, "affine")))
+    model, algorithm = Model.build(source.family, DirichletWeights(), 3, source), EM()
+    # at the second of these seeds all runs that lead after 15 iterations do
+    for seed in (2, 4):
+        going_on = Portfolio(algorithm, model, algorithm.start).race(source, np.random.default_rng(seed))
+        assert going_on
+        for _, _, given in going_on:
+            assert not source.family.degenerate(given.stats).any()
+
+
+def test_no_leap_is_made_on_a_spike(monkeypatch):
+    # three rows almost alike: the scale matrix of their component shrinks for hundreds of steps
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.standard_normal((60, 1)), 0.3 + 1e-9 * rng.standard_normal((3, 1))])
+    source = Source(X, None, StudentT().bind(summarize(X, None, "affine")))
+    model, algorithm = Model.build(source.family, DirichletWeights(), 2, source), EM(tol=0.0)
+    spikes, take = [], Leaps.take
+
+    def watch(self, before, state, value):
+        taken_state = take(self, before, state, value)
+        spikes.append(self.leapt and source.family.degenerate(state.stats).any())
+        return taken_state
+
+    monkeypatch.setattr(Leaps, "take", watch)
+    given = source.assign_given(2, codes=(np.arange(63) >= 60).astype(np.int32))
+    fit = algorithm.run(model, source, algorithm.start(model, given))
+    assert source.family.degenerate(fit.state.stats).any()
+    assert not any(spikes)

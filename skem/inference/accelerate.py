@@ -58,7 +58,7 @@ class Leaps:
         self.slowest = 0.0
         self.kept: Any = None
         self.instead: Any = None
-        self.last: Any = (None, None)
+        self._read_before: list[tuple[Any, Any]] = []
         self.value, self.gain, self.length = -np.inf, np.inf, 0.0
 
     def refuses(self, value, state, following):
@@ -104,10 +104,18 @@ class Leaps:
 
     def _deviation(self, state, following):
         """How far the step from a leap is from the expected one, in lengths of the step before it."""
-        image, weight = self.chart.read(following)
-        step = image - self.chart.read(state)[0]
+        image, weight = self._read(following)
+        step = image - self._read(state)[0]
         length = np.linalg.norm(weight * filled(step - self.method.expected))
         return float(length) / max(self.length, 1e-300)
+
+    def _read(self, state):
+        """Chart's reading of a state, of which the last two are kept: a step's end is the beginning of the next one."""
+        for seen, reading in self._read_before:
+            if seen is state:
+                return reading
+        self._read_before = [*self._read_before[-1:], (state, self.chart.read(state))]
+        return self._read_before[-1][1]
 
     def _rounding(self):
         """How far apart two objectives may be that are alike."""
@@ -124,9 +132,7 @@ class Leaps:
             self.active = self.convergence.slow(self.patience)
             if not self.active:
                 return state
-        x = self.last[1] if self.last[0] is before else self.chart.read(before)[0]
-        image, weight = self.chart.read(state)
-        self.last = state, image
+        x, (image, weight) = self._read(before)[0], self._read(state)
         if self.convergence.slow(PATIENCE):
             self.n_idle = 0
             ratio = self.convergence.contraction()

@@ -206,6 +206,9 @@ class Algorithm:
                 continue
             # a state may be large, and only a leap needs the one before
             before, state = state if leaps else None, following or self._update(model, result, state)
+            if leaps is not None and leaps.active and self.update == "mle" and model.family.degenerate(result.stats).any():
+                # the likelihood of a flat component has no top to leap to: plain steps, which cost little, go on
+                leaps = None
             if leaps is not None and n_iter < self.max_iter:
                 # the last pass is left to a plain step, so that a run ends with statistics of its rows
                 state = leaps.take(before, state, objectives[-1])
