@@ -272,32 +272,47 @@ class Portfolio:
         for _, labels in starts:
             runs.begin(labels)
         entries = [Entry(name, run, -np.inf) for run, (name, _) in enumerate(starts)]
-        flat: dict[int, bool] = {}
         for n_iter, n_kept in STAGES:
             for i, entry in enumerate(entries):
                 objective, n_k = runs.go_on(entry.run, n_iter)
                 if algorithm.update == "mle":
-                    bad = n_k <= model.family.least_mass
-                    if n_kept == FINALISTS:
-                        # of few runs it is told by their statistics, too, which take a while to make
-                        stats = runs.given(entry.run).stats
-                        bad[: stats.n_components] |= model.family.degenerate(stats)
-                    flat[entry.run] = bad.any()
-                    objective -= _spike(model, n_k, bad)
+                    objective -= _spike(model, n_k, n_k <= model.family.least_mass)
                 entries[i] = entry._replace(merit=objective)
-            entries = _distinct(entries, model.total_weight)[:n_kept]
+            entries = _distinct(entries, model.total_weight)
+            if n_kept == FINALISTS and algorithm.update == "mle":
+                entries = self._sound(model, runs, entries)
+            entries = entries[:n_kept]
             if entries[0].n_starts >= AGREED:
                 least = entries[0].merit - BEHIND * model.total_weight
                 entries = [entry for entry in entries if entry.merit >= least]
-        # a spike is climbed without end: only where it leads in spite of it
-        sound = next((i for i, entry in enumerate(entries) if not flat.get(entry.run)), len(entries))
-        entries = [entry for i, entry in enumerate(entries) if i < sound or not flat.get(entry.run)]
         self._n_starts += len(starts)
         givens = [runs.given(entry.run) for entry in entries]
         if not raced_all:
             states = [self.begin(model, given) for given in givens]
             givens = [whole.run(state.log_weights, state.theta, assign=algorithm.assign) for state in states]
         return [(entry.name, entry.n_starts, given) for entry, given in zip(entries, givens, strict=True)]
+
+    def _sound(self, model, runs, entries):
+        """Finalists without the runs on their way to a spike, unless one leads in spite of what that costs it.
+
+        Such a climb has no end. What the statistics tell takes a while to find out: of no more runs than need be.
+        """
+        sound: list[Entry] = []
+        leading: list[Entry] = []
+        for entry in entries:
+            given = runs.given(entry.run)
+            flat = model.family.degenerate(given.stats)
+            if flat.any():
+                # those of few rows are counted in its merit
+                flat &= given.n_k[: len(flat)] > model.family.least_mass
+                entry = entry._replace(merit=entry.merit - _spike(model, given.n_k[: len(flat)], flat))
+                leading.append(entry)
+            else:
+                sound.append(entry)
+            if len(sound) == FINALISTS:
+                break
+        least = sound[0].merit if sound else -np.inf
+        return sorted((entry for entry in leading if entry.merit > least), key=lambda entry: -entry.merit) + sound
 
     def add(self, name, fit, n_starts=None):
         """Add a run that has come to its end.

@@ -14,9 +14,9 @@ ROOT = Path(skem.__file__).parent
 FLOORS = [
     {"_version", "_compat", "exceptions", "memory", "_kernels"}, {"rows", "rounding"}, {"canonical"},
     {"suffstats", "summary", "log_sum_exp"},
-    {"modes", "tailed_terms", "joint", "coding", "in_python", "linear_hard", "rough_passes"}, {"weights"}, {"families"},
-    {"engine"}, {"distinct", "truncated", "tree"}, {"starts"}, {"inference"}, {"portfolio"}, {"estimators"},
-    {"selection"}, {"displays"}, {"__init__"},
+    {"modes", "tailed_terms", "joint", "coding", "in_python", "linear_hard", "pairs_hard", "rough_passes"}, {"weights"},
+    {"families"}, {"engine"}, {"distinct", "truncated", "tree"}, {"starts"}, {"inference"}, {"portfolio"},
+    {"estimators"}, {"selection"}, {"displays"}, {"__init__"},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(path for path in ROOT.rglob("*.py"))

@@ -52,7 +52,7 @@ cdef inline void assign_hard(Job *job, Buffers *buf, Py_ssize_t row, int rows) n
         for n in range(rows):
             buf.index[n] = job.codes[row + n]
             buf.lse[n] = job.log_weights[job.codes[row + n]]
-    else:
+    elif not buf.decided:
         job.tiles.best_score(s, job.K, B, buf.lse, buf.index)
     for n in range(rows):
         k = <int> buf.index[n]

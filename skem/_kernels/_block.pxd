@@ -48,26 +48,14 @@ cdef inline void run_float_block(Job *job, Buffers *buf, Py_ssize_t row, int row
         collect_floats(job, buf, &job.collectors[0], row, rows, B)
 
 
-cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
-    cdef int B = job.B, i, n, k
+cdef inline void score_block(Job *job, Buffers *buf, Py_ssize_t row, int rows, const uint8_t *bytes) noexcept nogil:
+    """Scores of a block that is loaded."""
+    cdef int B = job.B, i, k
     cdef const double *f
     cdef const double *start
     cdef double *s
     cdef Scorer *sc
     cdef Features *fm
-    cdef const uint8_t *bytes = NULL
-    if job.bytes != NULL:
-        bytes = coded_rows(job, buf, row, rows)
-    else:
-        load_block(job, buf, row, rows)
-    for n in range(B):
-        buf.w[n] = 0.0 if n >= rows else (1.0 if job.weight == NULL else job.weight[row + n])
-    if job.every:
-        buf.sums[0] += job.tiles.coded_soft(
-            &job.coding, bytes, job.products, job.K, NULL if job.weight == NULL and rows == B else buf.w, job.every,
-            buf.table + job.collectors[0].table, buf.table, B,
-        )
-        return
     for i in range(job.n_features):
         fm = &job.features[i]
         if fm.map == tl.MAP_ONE_HOT:
@@ -109,6 +97,33 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
                 for k in range(job.K):
                     job.tiles.tail_scores(sc.dof[k], sc.d, s + <size_t> k * B, s + <size_t> (job.K + k) * B,
                                           buf.scaled if job.blind else buf.s + <size_t> k * B, B)
+
+
+cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
+    cdef int B = job.B, i, n
+    cdef Scorer *sc
+    cdef const uint8_t *bytes = NULL
+    if job.bytes != NULL:
+        bytes = coded_rows(job, buf, row, rows)
+    else:
+        load_block(job, buf, row, rows)
+    for n in range(B):
+        buf.w[n] = 0.0 if n >= rows else (1.0 if job.weight == NULL else job.weight[row + n])
+    if job.every:
+        buf.sums[0] += job.tiles.coded_soft(
+            &job.coding, bytes, job.products, job.K, NULL if job.weight == NULL and rows == B else buf.w, job.every,
+            buf.table + job.collectors[0].table, buf.table, B,
+        )
+        return
+    sc = &job.scorers[0]
+    buf.decided = job.slope > 0 and job.tiles.decide_pairs(
+        buf.x + <size_t> sc.column * B, sc.d, sc.floats, job.K, job.KP, job.log_weights, job.slope, job.base, buf.s, B,
+        <float *> buf.features, buf.lse, buf.index,
+    )
+    if not buf.decided:
+        score_block(job, buf, row, rows, bytes)
+        if job.slope > 0:
+            buf.sums[job.undecided] += rows
     assign_block(job, buf, row, rows)
     for i in range(job.n_collectors):
         if job.collectors[i].kind == CODED:

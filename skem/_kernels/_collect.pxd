@@ -159,31 +159,36 @@ cdef inline void sum_queue(Job *job, const double *queue, Collector *c, int k, d
 
 cdef inline void collect_own(Job *job, Buffers *buf, Collector *c, int rows) noexcept nogil:
     """Queue each row for its component, which sums many at a time: a hard pass costs 1 / K of a soft one."""
-    cdef int B = job.B, W = job.tiles.width, n, k, j, room = c.room
-    cdef size_t each = (c.width + 1) * <size_t> room
-    cdef const double *x = buf.x + <size_t> c.column * B
+    cdef Py_ssize_t B = job.B, room = c.room, each = (c.width + 1) * room, last = c.width * room, k, W = job.tiles.width
+    cdef int n, _j, d = c.d, latent = c.scorer >= 0
+    cdef const double *x = buf.x + c.column * B
+    cdef const double *value
     cdef const double *u
+    cdef double *queues = buf.queues + c.queue
     cdef double *table = buf.table + c.table
     cdef double *own
-    cdef double *latent
+    cdef double *sums
     cdef double w
     cdef int *waiting = buf.waiting + (c - &job.collectors[0]) * job.KP
     for n in range(rows):
         k = <int> buf.index[n]
         w = buf.w[n]
-        if c.scorer >= 0:
+        if latent:
             u = buf.latent + (job.scorers[c.scorer].latent + k) * B + n
-            latent = table + (k + 1) * c.table_k - 2 * W
-            latent[W] += w * u[<size_t> job.K * B]
+            sums = table + (k + 1) * c.table_k - 2 * W
+            sums[W] += w * u[job.K * B]
             w *= u[0]
-            latent[0] += w
-        own = buf.queues + c.queue + k * each + waiting[k]
-        for j in range(c.d):
-            own[j * room] = x[<size_t> j * B + n]
-        own[c.width * room] = w
+            sums[0] += w
+        own = queues + k * each + waiting[k]
+        own[last] = w
+        value = x + n
+        for _j in range(d):
+            own[0] = value[0]
+            own += room
+            value += B
         waiting[k] += 1
         if waiting[k] == room:
-            sum_queue(job, buf.queues + c.queue + k * each, c, k, table)
+            sum_queue(job, queues + k * each, c, k, table)
             waiting[k] = 0
 
 

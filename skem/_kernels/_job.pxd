@@ -33,7 +33,7 @@ cdef struct Scorer:
     int kind, features, column, d
     const double *mean
     const double *factor           # packed weights, (m, KW) for GATHER, tables for CODED, triangles or (K, d)
-    const float *floats            # of a pass in float: packed weights, or triangles
+    const float *floats            # of a pass in float, or one that asks it first: packed weights, or triangles
     const float *float_mean        # and the means of these
     size_t stride
     const double *dof              # (K) of Student-t tails, or NULL
@@ -57,6 +57,7 @@ cdef struct Job:
     int given                      # whether `codes` are the labels of a hard pass that scores nothing
     int blind                      # whether tails add nothing to the scores
     int in_float                   # whether scores and sums are formed in float
+    double slope, base             # by how much float may err in a hard pass that asks it first, see T(decide_pairs)
     int shifted                    # whether the origin is not zero
     int plain                      # whether internal coordinates are the user's, and columns lie side by side
     int hard_resp                  # whether a hard pass must write its responsibilities
@@ -88,6 +89,7 @@ cdef struct Job:
     Scorer scorers[MAX_PARTS]
     Collector collectors[MAX_PARTS]
     size_t feature_rows, latent_rows, table_size, sums_size, z_size, queue_size
+    size_t undecided               # place in the flat sums: rows of blocks whose labels float has not found
     double *total
     long ticket, turn
     int failed
@@ -107,6 +109,7 @@ cdef struct Buffers:
     double *rows                   # (B, d) rows of x side by side where an index names them
     uint8_t *bytes                 # (B, n_bytes) the same of coded rows, and where a block is not full
     double *latent                 # (2 K, B) for every scorer with tails: u, then log(1 + q / nu)
+    int decided                    # whether float has found the labels of the block
     double *scaled                 # (B) weights of rows multiplied by u
     double *table
     double *sums

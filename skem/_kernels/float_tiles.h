@@ -3,15 +3,7 @@
  * Products are summed in float over at most so many columns or rows as a block has, and what they come to in double.
  */
 
-#undef REAL
-#undef N
-#undef VEC
-#undef LANES
-#undef DEPTH
-#undef PANEL
-#undef READ_VEC
-#undef VEC_AT
-#undef ADD_UP
+#include "undefine_reals.h"
 #define REAL float
 #define REAL_IS_FLOAT
 #if W > 1
@@ -19,11 +11,13 @@
 typedef float T(float_vec) __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef double T(wide_vec) __attribute__((vector_size(LANES * 8), aligned(8), may_alias));
 #define WIDEN(a) __builtin_convertvector(a, T(wide_vec))
+#define NARROW(a) __builtin_convertvector(a, F)
 #else
 #define LANES 1
 typedef float T(float_vec);
 typedef double T(wide_vec);
 #define WIDEN(a) ((double)(a))
+#define NARROW(a) ((float)(a))
 #endif
 #define F T(float_vec)
 #define FCAT(p) (*(const F *)(p))
@@ -180,6 +174,37 @@ static void T(panel_pairs)(const float *panel, int d, float *features)
                 VEC_AT(features + v) = FCAT(panel + (size_t)i * ROWS + v) * FCAT(panel + (size_t)j * ROWS + v);
 }
 
+/* Scores in float of rows X (d, B) that are linear in the features of T(panel_pairs), and whether they tell in every row
+ * which is best: as T(best_score) gives it, by more than `slope` times the row's squared length and `base`. B: whole
+ * panels. scratch: floats (d + m, ROWS). */
+static int T(decide_pairs)(const double *X, int d, const float *packed, int K, int padded, const double *start,
+                           double slope, double base, double *S, int B, float *scratch, double *best, double *index)
+{
+    int m = d + d * (d + 1) / 2;
+    float *panel = scratch + (size_t)m * ROWS;
+    V decided = ZERO + 1.0;
+    for (int b = 0; b < B; b += ROWS) {
+        for (int j = 0; j < d; j++)
+            UNROLL for (int v = 0; v < ROWS; v += LANES)
+                VEC_AT(panel + (size_t)j * ROWS + v) = NARROW(*(const T(wide_vec) *)(X + (size_t)j * B + b + v));
+        T(panel_pairs)(panel, d, scratch);
+        T(panel_scores)(scratch, m, packed, padded, start, S + b, B);
+    }
+    for (int b = 0; b < B; b += W) {
+        V top = CAT(S + b), second = ZERO - 1e300, at = ZERO, square = ZERO;
+        for (int k = 1; k < K; k++) {
+            V s = CAT(S + (size_t)k * B + b);
+            second = MAX(SELECT(s > top, top, s), second);
+            at = SELECT(s > top, ZERO + (double)k, at);
+            top = SELECT(s > top, s, top);
+        }
+        for (int j = 0; j < d; j++) square += CAT(X + (size_t)j * B + b) * CAT(X + (size_t)j * B + b);
+        decided = SELECT(top - second > slope * square + base, decided, ZERO);
+        AT(best + b) = top; AT(index + b) = at;
+    }
+    return T(lane_sum)((double *)&decided) == W;
+}
+
 /* The lanes of a, two and two, in double. */
 static ALWAYS_INLINE V T(halves)(F a)
 {
@@ -240,17 +265,9 @@ static void T(load_wide)(const float *x, ptrdiff_t row_stride, const float *orig
 
 enum { T(panel_rows) = ROWS, T(panel_columns) = PANEL };
 
-#undef REAL
 #undef REAL_IS_FLOAT
-#undef N
-#undef VEC
-#undef LANES
-#undef DEPTH
-#undef PANEL
-#undef READ_VEC
-#undef VEC_AT
-#undef ADD_UP
 #undef WIDEN
+#undef NARROW
 #undef F
 #undef FCAT
 #undef WAT
@@ -258,3 +275,4 @@ enum { T(panel_rows) = ROWS, T(panel_columns) = PANEL };
 #undef ROWS
 #undef ACROSS
 #undef STRIP
+#include "undefine_reals.h"

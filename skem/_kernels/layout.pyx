@@ -132,6 +132,8 @@ cdef int add_scorer(Job *job, spec, int column, int d, list keep) except -1:
             sc.floats = _pack_floats(weights, job.KP, keep)
             job.n_scorers += 1
             return 0
+        if job.slope > 0:
+            sc.floats = _pack_floats(weights, job.KP, keep)
         packed = own_array(None, keep, job.KP * weights.shape[1])
         pack_weights(&weights[0, 0], job.K, weights.shape[1], packed)
         sc.factor = packed

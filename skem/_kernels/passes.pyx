@@ -101,7 +101,7 @@ cdef class Prepared:
         const double[:, ::1] log_prior=None, const int32_t[::1] codes=None, const int32_t[::1] labels_in=None,
         const double[::1] uniforms=None, const Py_ssize_t[::1] uniform_start=None, int32_t[::1] labels=None,
         double[::1] lse=None, double[:, ::1] resp=None, double[:, ::1] scores=None, coding=None, bint blind=False,
-        bint in_float=False, int n_threads=0,
+        bint in_float=False, float_errors=None, int n_threads=0,
     ):
         cdef Job *job = &self.job
         cdef int K = n_components, d, column, width
@@ -128,6 +128,8 @@ cdef class Prepared:
         job.given = assign == "given"
         job.blind = blind
         job.in_float = in_float
+        if float_errors is not None:
+            job.slope, job.base = float_errors
         # The block shrinks with the number of scores and columns so that it stays in the second-level cache, half as
         # large where vectors are short. There it is no power of two: columns would share their places in the first.
         # Tables of wide rows leave that cache in any case, the less often the more rows a block has.
@@ -136,7 +138,9 @@ cdef class Prepared:
         room = 65536 if large or d >= WIDE_FROM else 32768
         while job.B % (8 * tiles.width) == 0 and job.B > 32 and job.B * (K + 2 * d) > room:
             job.B //= 2
-        if in_float:
+        if float_errors is not None:
+            job.B = (job.B + tiles.panel_rows - 1) // tiles.panel_rows * tiles.panel_rows
+        elif in_float:
             # scores and weights of all components stay in the second-level cache, if rows need not be fewer
             job.B = FLOAT_ROWS if FLOAT_ROWS * job.KP <= FLOAT_NUMBERS else FLOAT_STEP
         elif job.n < 4 * job.B:
@@ -162,6 +166,9 @@ cdef class Prepared:
                 width if job.collectors[job.n_collectors - 1].kind == GATHER
                 else job.collectors[job.n_collectors - 1].sums_k
             ) * (K if job.assign != HARD else 1)
+        if float_errors is not None:
+            job.undecided = job.sums_size
+            job.sums_size += 1
         self.sums = total = np.empty(job.sums_size)
         job.total = &total[0]
         if X.dtype == np.float32:
@@ -298,6 +305,11 @@ cdef class Prepared:
             memcpy(<double *> sc.factor, factor, job.K * <size_t> sc.d * sizeof(double))
         memcpy(self.log_weights, log_weights, job.K * sizeof(double))
 
+    @property
+    def n_undecided(self):
+        """Rows of blocks whose labels float has not found, of a pass that has asked it first."""
+        return int(self.job.total[self.job.undecided])
+
     def once(self):
         """Run, and return what `run_pass` returns."""
         self.run()
@@ -358,6 +370,10 @@ def run_pass(*args, **named):
         Whether scores and sums are formed in float; a score adds up to n_features roundings of its terms then. For soft
         passes over float32 rows side by side in memory (float32 holds the origin, too) of 16 columns or more, with one
         scorer and one collector that are linear in them, and without `index`, row state and outputs but weights.
+    float_errors : tuple of float, default=None
+        Slope and base: by slope times the squared length of a row and base float may err in the difference of two
+        scores. A hard pass with one scorer, linear in "x_pairs", and one centred collector labels then by float what
+        that decides; its score is not exact.
     n_threads : int, default=0
         0 lets OpenMP decide.
 

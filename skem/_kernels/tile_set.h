@@ -75,6 +75,8 @@ typedef struct {
                             const float *root, float *y, double *first, double *second);
     void (*panel_pairs)(const float *panel, int d, float *features);
     void (*panel_sums)(const float *panels, int m, int M, const double *R, int K, double *table, int B, float *scratch);
+    int (*decide_pairs)(const double *X, int d, const float *packed, int K, int padded, const double *start, double slope,
+                        double base, double *S, int B, float *scratch, double *best, double *index);
 } tile_set;
 
 #endif
