@@ -311,8 +311,9 @@ class Portfolio:
                 sound.append(entry)
             if len(sound) == FINALISTS:
                 break
-        least = sound[0].merit if sound else -np.inf
-        return sorted((entry for entry in leading if entry.merit > least), key=lambda entry: -entry.merit) + sound
+        if sound:
+            leading = [entry for entry in leading if entry.merit > sound[0].merit]
+        return sorted(leading, key=lambda entry: -entry.merit) + sound
 
     def add(self, name, fit, n_starts=None):
         """Add a run that has come to its end.

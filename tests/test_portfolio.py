@@ -11,7 +11,6 @@ from sklearn.datasets import load_iris
 from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
 from skem.engine import Source
 from skem.families import Gaussian, Poisson, StudentT
-from skem.inference.accelerate import Leaps
 from skem.inference.compiled_runs import CompiledRuns
 from skem.inference.em import EM
 from skem.inference.model import Model
@@ -172,23 +171,3 @@ def test_a_race_ends_without_runs_that_climb_a_spike():
         assert going_on
         for _, _, given in going_on:
             assert not source.family.degenerate(given.stats).any()
-
-
-def test_no_leap_is_made_on_a_spike(monkeypatch):
-    # three rows almost alike: the scale matrix of their component shrinks for hundreds of steps
-    rng = np.random.default_rng(0)
-    X = np.concatenate([rng.standard_normal((60, 1)), 0.3 + 1e-9 * rng.standard_normal((3, 1))])
-    source = Source(X, None, StudentT().bind(summarize(X, None, "affine")))
-    model, algorithm = Model.build(source.family, DirichletWeights(), 2, source), EM(tol=0.0)
-    spikes, take = [], Leaps.take
-
-    def watch(self, before, state, value):
-        taken_state = take(self, before, state, value)
-        spikes.append(self.leapt and source.family.degenerate(state.stats).any())
-        return taken_state
-
-    monkeypatch.setattr(Leaps, "take", watch)
-    given = source.assign_given(2, codes=(np.arange(63) >= 60).astype(np.int32))
-    fit = algorithm.run(model, source, algorithm.start(model, given))
-    assert source.family.degenerate(fit.state.stats).any()
-    assert not any(spikes)

@@ -206,9 +206,6 @@ class Algorithm:
                 continue
             # a state may be large, and only a leap needs the one before
             before, state = state if leaps else None, following or self._update(model, result, state)
-            if leaps is not None and leaps.active and self._is_spike(model, result):
-                # there is no top to leap to: plain steps, which cost little, go on
-                leaps = None
             if leaps is not None and n_iter < self.max_iter:
                 # the last pass is left to a plain step, so that a run ends with statistics of its rows
                 state = leaps.take(before, state, objectives[-1])
@@ -240,10 +237,6 @@ class Algorithm:
             # plain steps alone, however cheap, may not get there in `max_iter`
             leaps.patience = min(leaps.patience, max(PATIENCE, EARLY * self.max_iter))
         return leaps
-
-    def _is_spike(self, model, result):
-        """Whether a component is flat, so that its likelihood grows without bound."""
-        return self.update == "mle" and model.family.degenerate(result.stats).any()
 
     def _update(self, model, result, state):
         """State after a pass."""
