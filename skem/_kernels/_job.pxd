@@ -182,6 +182,7 @@ cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
         free(buf.all)
         free(buf.order)
         return 0
+    buf.decided = 0
     buf.start = buf.order + n_order
     buf.waiting = buf.start + job.KP + 1
     p = <double *> ((<size_t> buf.all + 63) & ~<size_t>63)
