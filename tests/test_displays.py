@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from scipy.stats import chi2
+from scipy.stats import chi2, f
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
@@ -27,7 +27,18 @@ from skem import (
     VariationalMixture,
 )
 from skem.displays.style import PALETTE, component_colors
-from skem.families import Bernoulli, Beta, Exponential, Gamma, Gaussian, LogNormal, Poisson
+from skem.families import (
+    Bernoulli,
+    Beta,
+    Categorical,
+    Exponential,
+    Gamma,
+    Gaussian,
+    LogNormal,
+    Poisson,
+    Product,
+    StudentT,
+)
 
 X = load_iris().data
 COVARIANCE_TYPES = ["full", "tied", "diag", "spherical", "EEI", "EII"]
@@ -79,6 +90,48 @@ def test_contours_of_log_normal_components_lie_where_the_rows_are():
         variance = mixture.covariances_[k][[0, 2]]
         distance = ((np.log(contour.get_xy()) - mixture.means_[k, [0, 2]]) ** 2 / variance).sum(axis=1)
         np.testing.assert_allclose(distance, chi2.ppf(0.9, 2))
+
+
+def test_contours_of_student_t_components_hold_their_shares():
+    mixture = EMMixture(2, family=StudentT("diag", degrees_of_freedom=3.0), random_state=0).fit(X)
+    display = MixtureDisplay.from_estimator(mixture, X, columns=(2, 0), levels=(0.9,))
+    for k, ellipse in enumerate(display.ellipses_):
+        squared = (np.array([ellipse.height, ellipse.width]) / 2) ** 2 / np.sort(mixture.scale_matrices_[k, [2, 0]])
+        np.testing.assert_allclose(squared, 2 * f(2, 3).ppf(0.9))
+
+
+def test_blocks_are_drawn_as_their_families_are():
+    rng = np.random.default_rng(0)
+    rows = np.c_[X, rng.poisson(4.0, 150), np.exp(X[:, 0]), X[:, 1] > 3]
+    blocks = [("a", Gaussian("diag"), [3, 1]), ("b", Gaussian(), [2]), ("t", StudentT(), [0]), ("n", Poisson(), [4])]
+    blocks += [("log", LogNormal(), [5]), ("kind", Categorical(), [6])]
+    mixture = EMMixture(2, family=Product(blocks), random_state=0).fit(rows)
+    within = MixtureDisplay.from_estimator(mixture, rows, columns=(1, 3))
+    np.testing.assert_array_equal(within.centers, mixture.a__means_[:, [1, 0]])
+    np.testing.assert_array_equal(np.einsum("kii->ki", within.covariances), mixture.a__covariances_[:, [1, 0]])
+    across = MixtureDisplay.from_estimator(mixture, rows, columns=(1, 2), levels=(0.5,))
+    assert len(across.ellipses_) == 2
+    variances = np.c_[mixture.a__covariances_[:, 1], mixture.b__covariances_[:, 0, 0]]
+    np.testing.assert_array_equal(across.covariances, variances[:, :, None] * np.eye(2))
+    for other, center in ((4, mixture.n__rates_), (0, mixture.t__means_), (5, np.exp(mixture.log__means_))):
+        crosses = MixtureDisplay.from_estimator(mixture, rows, columns=(2, other))
+        assert crosses.ellipses_ == []
+        np.testing.assert_array_equal(crosses.ax_.collections[-1].get_offsets(), np.c_[mixture.b__means_, center])
+    assert MixtureDisplay.from_estimator(mixture, rows, columns=(2, 6)).centers is None
+
+
+def test_text_is_not_drawn():
+    frame = pd.DataFrame({"x": X[:, 0], "y": X[:, 1], "kind": np.where(X[:, 2] > 3, "long", "short")})
+    mixture = EMMixture(2, family=Product(), random_state=0).fit(frame)
+    assert len(MixtureDisplay.from_estimator(mixture, frame, columns=("x", "y")).ellipses_) == 4
+    with pytest.raises(ValueError, match=r"columns=\('x', 'kind'\) must hold numbers"):
+        MixtureDisplay.from_estimator(mixture, frame, columns=("x", "kind"))
+
+
+def test_waiting_times_are_marked_at_their_means():
+    rows = np.random.default_rng(0).exponential(5.0, (60, 2))
+    mixture = EMMixture(1, family=Exponential()).fit(rows)
+    np.testing.assert_allclose(MixtureDisplay.from_estimator(mixture, rows).centers[0], rows.mean(axis=0))
 
 
 def test_noise_is_grey():
@@ -202,6 +255,7 @@ def test_convergence():
     display = ConvergenceDisplay.from_estimator(mixture)
     np.testing.assert_array_equal(display.line_.get_ydata(), mixture.lower_bounds_)
     assert display.line_.get_label() == "EMMixture"
+    assert not display.ax_.yaxis.get_major_formatter().get_useOffset()
     gap = ConvergenceDisplay.from_estimator(mixture, gap=True, name="gap")
     assert gap.ax_.get_yscale() == "log"
     left = gap.line_.get_ydata()

@@ -99,6 +99,9 @@ class ConvergenceDisplay:
             values = values[-1] - values
             values = np.where(values > 0, values, np.nan)
             ax.set_yscale("log")
+        else:
+            # each tick says its value in full, not what is left beyond an offset that stands elsewhere
+            ax.ticklabel_format(axis="y", style="plain", useOffset=False)
         style = {"label": self.name, "marker": ".", "lw": 1.4} | line_kwargs
         self.ax_, self.figure_ = ax, ax.figure
         (self.line_,) = ax.plot(np.arange(len(values)), values, **style)

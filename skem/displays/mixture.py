@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skem.displays.components import components_of
 from skem.displays.style import component_colors, new_axes
 from skem.estimators.columns import column_names, column_positions
-from skem.families import Family
-from skem.families.covariance import STRUCTURES
 
 # Brightness of rows that are noise.
 GREY = 0.6
@@ -16,28 +15,13 @@ GREY = 0.6
 CONTOUR = 200
 
 
-def _covariance_matrices(estimator):
-    """Return covariances of any type as (n_components, n_features, n_features), or None."""
-    covariances = getattr(estimator, "covariances_", None)
-    if covariances is None:
-        return None
-    holder = estimator if hasattr(estimator, "covariance_type") else estimator.family_
-    n_components, d = estimator.means_.shape
-    return STRUCTURES[holder.covariance_type].matrices(covariances, n_components, d)
-
-
-def _centers(estimator):
-    """Find the components' means, whatever name they are published under, or None."""
-    names = ("means_", "cluster_centers_", "rates_")
-    return next((getattr(estimator, name) for name in names if hasattr(estimator, name)), None)
-
-
 class MixtureDisplay:
     """Two columns of the data with the components found in them.
 
     Points carry their component's colour, mixed by responsibility where the estimator gives them.
-    Gaussian components are drawn as ellipses, log-normal ones as what becomes of the ellipses of the logarithms, other
-    families as a cross at the component's mean. Noise is grey.
+    Gaussian and Student-t components are drawn as ellipses, log-normal ones as what becomes of the ellipses of the
+    logarithms, other families as a cross at the component's mean, where they have one. So are, of `Product`, columns of
+    two blocks, unless both are Gaussian. Noise is grey.
 
     Build it with `from_estimator`; the constructor takes what is to be drawn.
 
@@ -50,13 +34,15 @@ class MixtureDisplay:
     centers : ndarray of shape (n_components, 2) or None
         Means of the components.
     covariances : ndarray of shape (n_components, 2, 2) or None
-        Covariances of Gaussian components in the two columns.
+        Covariances of Gaussian components in the two columns, or scale matrices of Student-t ones.
     feature_names : sequence of 2 str
         Labels of the axes.
     name : str, default=None
         Title.
     decode : callable, default=None
         Maps points (m, 2) of the ellipses to the coordinates of `points`; None where they have the same.
+    degrees_of_freedom : ndarray of shape (n_components,), default=None
+        Of Student-t components; None means Gaussian ones.
 
     Attributes
     ----------
@@ -82,7 +68,9 @@ class MixtureDisplay:
     6
     """
 
-    def __init__(self, points, resp, *, centers, covariances, feature_names, name=None, decode=None):
+    def __init__(
+        self, points, resp, *, centers, covariances, feature_names, name=None, decode=None, degrees_of_freedom=None
+    ):
         self.points = points
         self.resp = resp
         self.centers = centers
@@ -90,6 +78,7 @@ class MixtureDisplay:
         self.feature_names = feature_names
         self.name = name
         self.decode = decode
+        self.degrees_of_freedom = degrees_of_freedom
 
     @classmethod
     def from_estimator(cls, estimator, X, *, columns=(0, 1), ax=None, name=None, levels=(0.5, 0.9), **scatter_kwargs):
@@ -108,7 +97,7 @@ class MixtureDisplay:
         name : str, default=None
             Title; None means the estimator's class.
         levels : sequence of float, default=(0.5, 0.9)
-            Shares of a Gaussian component's mass (in the two columns) that its ellipses hold.
+            Shares of a component's mass (in the two columns) that its ellipses hold.
         **scatter_kwargs : dict
             Passed to matplotlib's `scatter`.
 
@@ -122,20 +111,21 @@ class MixtureDisplay:
             raise ValueError(f"columns={columns!r} must name two columns; DensityDisplay draws one")
         positions = column_positions(estimator, columns)
         rows = X[:, positions].toarray() if hasattr(X, "indptr") else np.asarray(X)[:, positions]
-        centers, covariances = _centers(estimator), _covariance_matrices(estimator)
+        try:
+            rows = np.asarray(rows, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(f"columns={columns!r} must hold numbers to be drawn") from None
+        components = components_of(estimator, positions)
         if hasattr(estimator, "predict_proba"):
             resp = estimator.predict_proba(X)
         else:
-            resp = np.eye(len(centers))[estimator.predict(X)]
-        family = getattr(estimator, "family_", None)
+            resp = np.eye(len(components.centers))[estimator.predict(X)]
         display = cls(
-            np.asarray(rows, dtype=np.float64),
+            rows,
             resp,
-            centers=None if centers is None else np.asarray(centers)[:, positions],
-            covariances=None if covariances is None else covariances[:, positions][:, :, positions],
             feature_names=column_names(estimator, positions),
             name=type(estimator).__name__ if name is None else name,
-            decode=None if family is None or type(family).decode is Family.decode else family.decode,
+            **components._asdict(),
         )
         return display.plot(ax=ax, levels=levels, **scatter_kwargs)
 
@@ -180,12 +170,15 @@ class MixtureDisplay:
             return []
         ellipses = []
         style: dict[str, Any] = {"facecolor": "none", "lw": 1.6}
-        for center, covariance, color in zip(self.centers, self.covariances, colors, strict=True):
+        dof = np.full(len(self.centers), np.inf) if self.degrees_of_freedom is None else self.degrees_of_freedom
+        for center, covariance, nu, color in zip(self.centers, self.covariances, dof, colors, strict=True):
             variances, axes = np.linalg.eigh(covariance)
             angle = np.degrees(np.arctan2(axes[1, 1], axes[0, 1]))
             for level in sorted(levels):
-                # |z|^2 of two standard normals is exponential with mean 2
-                minor, major = 2.0 * np.sqrt(-2.0 * np.log1p(-level) * np.maximum(variances, 0.0))
+                # |z|^2 of two standard normals is exponential with mean 2, of t-distributed ones Lomax
+                share = -np.log1p(-level)
+                squared = 2.0 * share if np.isinf(nu) else nu * np.expm1(2.0 * share / nu)
+                minor, major = 2.0 * np.sqrt(squared * np.maximum(variances, 0.0))
                 ellipse: Any = Ellipse(center, major, minor, angle=angle, edgecolor=color, **style)
                 if self.decode is not None:
                     angles = np.linspace(0.0, 2.0 * np.pi, CONTOUR, endpoint=False)
