@@ -20,13 +20,7 @@ ELSEWHERE = 1e-6
 # Plain passes below which nothing is to be gained.
 SLOW = 100
 
-
 CELLS = {"em": EM, "map": MAPEM, "vb": VariationalBayes}
-
-
-def by_verbs(cell):
-    """The same whose iterations are never compiled: the passes of small rows would be plain ones for long."""
-    return type(f"{cell.__name__}ByVerbs", (cell,), {"compiled": False})
 
 
 def _classes(rng):
@@ -116,7 +110,7 @@ def compare(family, X, codes, n_components, tol, methods=tuple(METHODS), cell=EM
         reached = np.array(fit.objectives) >= goal
         return 1 + int(reached.argmax()) if reached.any() else len(fit.objectives)
 
-    fits = {method: run(by_verbs(cell)(tol=tol, max_iter=50_000, accelerate=method)) for method in methods}
+    fits = {method: run(cell(tol=tol, max_iter=50_000, accelerate=method)) for method in methods}
     others = {method: (passes(fit), fit.objective - plain.objective) for method, fit in fits.items()}
     return passes(plain), others
 

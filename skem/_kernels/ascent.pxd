@@ -11,7 +11,7 @@ cdef class Convergence:
     cdef bint judge(self, double value) noexcept nogil
     cdef double ratio(self) noexcept nogil
     cdef double left(self) noexcept nogil
-    cdef bint crawls(self, double patience) noexcept nogil
+    cdef bint crawls(self, double behind, double ahead) noexcept nogil
 
 
 cdef class Change(Convergence):

@@ -80,20 +80,20 @@ cdef class Convergence:
         ratio = self.ratio()
         return self.gain * ratio / (1.0 - ratio) if ratio < 1.0 else INFINITY
 
-    cdef bint crawls(self, double patience) noexcept nogil:
+    cdef bint crawls(self, double behind, double ahead) noexcept nogil:
         cdef double tol = max(self.tol, ROUNDING * max(1.0, fabs(self.value)))
-        if self.n_updates < patience or self.n_gains < 3 or self.last >= 0 or self.gain > self.steep:
+        if self.n_updates < behind or self.n_gains < 3 or self.last >= 0 or self.gain > self.steep:
             return False
-        return self.left() > tol and (self.ratio() >= 1.0 or log(tol / self.left()) < patience * log(self.ratio()))
+        return self.left() > tol and (self.ratio() >= 1.0 or log(tol / self.left()) < ahead * log(self.ratio()))
 
-    def slow(self, double patience):
-        """Return whether more than `patience` iterations are behind and, of small gains each, seem to be left.
+    def slow(self, double behind, double ahead):
+        """Return whether `behind` iterations are made and more than `ahead`, of small gains each, seem to be left.
 
         Parameters
         ----------
-        patience : float
+        behind, ahead : float
         """
-        return bool(self.crawls(patience))
+        return bool(self.crawls(behind, ahead))
 
     def contraction(self):
         """Return the larger of the last two ratios of gains, 0 where there are none yet."""
@@ -362,7 +362,7 @@ def ascend(
             objectives.append(value)
             converged = convergence.judge(value)
             over = over or converged
-            if over or convergence.crawls(patience):
+            if over or convergence.crawls(patience, patience):
                 break
         if not weights.update(K, &p.job.total[2], &log_weights[0]) or not step.update(p, &log_weights[0]):
             over = False

@@ -14,6 +14,8 @@ from skem.inference.extrapolation import METHODS
 
 # Passes that a run must still need, by its gains so far, to be extrapolated; as many are spent to see it converge.
 PATIENCE = 10
+# Passes after which it may be extrapolated where the steps before have told its last one.
+SOON = 3
 # Multiply-adds in the time that Python takes around a pass, which a compiled loop does without.
 PYTHON = 3e5
 # A leap that gains less than this share of the tolerance is the last one.
@@ -43,15 +45,19 @@ class Leaps:
     total_weight : float
     work : float or None
         Multiply-adds of a pass where plain iterations are compiled, None where they are not.
+    early : bool, default=True
+        Whether leaps may begin early where plain iterations are not compiled.
     """
 
-    def __init__(self, method, update, convergence, tol, total_weight, work=None):
+    def __init__(self, method, update, convergence, tol, total_weight, work=None, early=True):
         self.method = METHODS[method]()
         self.update = update
         self.convergence = convergence
         self.tol = tol
         self.total_weight = total_weight
         self.chart = Chart()
+        # passes that are made in Python anyway lose nothing by an early leap, and its steps are at hand
+        self.soon = SOON if early and work is None else np.inf
         self.patience = PATIENCE if work is None else PATIENCE * (1.0 + PYTHON / work)
         self.active = self.leapt = False
         self.n_idle = 0
@@ -127,19 +133,23 @@ class Leaps:
 
     def take(self, before, state, value):
         """State of the next pass: `state`, the plain step from `before` of objective `value`, or a leap beyond it."""
-        if not self.active:
-            self.value = value
-            self.active = self.convergence.slow(self.patience)
+        slow = self.convergence.slow
+        self.value = value
+        self.active = self.active or slow(self.patience, self.patience)
+        if not self.active and self.soon == np.inf:
+            return state
+        x, (image, weight) = self._read(before)[0], self._read(state)
+        with np.errstate(all="ignore"):
+            # what overflows tells nothing, and is no goal
+            told = self.method.add(x, image, weight)
+            self.active = self.active or (told and slow(self.soon, PATIENCE))
             if not self.active:
                 return state
-        x, (image, weight) = self._read(before)[0], self._read(state)
-        if self.convergence.slow(PATIENCE):
+            goal = self.method.goal()
+        if slow(PATIENCE, PATIENCE):
             self.n_idle = 0
             ratio = self.convergence.contraction()
             self.slowest = max(self.slowest, ratio if ratio < 1.0 else 0.0)
-        with np.errstate(all="ignore"):
-            # what overflows is no goal
-            goal = self.method.goal(x, image, weight)
         self.length = float(np.linalg.norm(weight * filled(image - x)))
         if goal is None or self.n_idle >= RESTING:
             return state

@@ -147,7 +147,8 @@ class Algorithm:
         """
         convergence = Convergence(self.tol, model.total_weight)
         labels = np.full(len(source), -1, dtype=np.int32) if labels is None else labels.copy()
-        steps = self.steps(model) if source.exact else None
+        # leaps that were asked for follow every iteration, and need the states between
+        steps = self.steps(model) if source.exact and self.accelerate is None else None
         leaps = self._leaps(model, source, convergence, steps is not None)
         # rough passes serve while the objective gains more than they may lose, but for the first and the last
         rough = self.assign == "soft" and leaps is None
@@ -232,7 +233,9 @@ class Algorithm:
             return None
         work = len(source) * model.n_components * source.X.shape[1] if compiled else None
         update = functools.partial(UPDATES[self.update], model)
-        leaps = Leaps(method, update, convergence, self.tol, model.total_weight, work)
+        # a family's own leaps serve its last digits, and an early one would cost some
+        early = self.accelerate is not None
+        leaps = Leaps(method, update, convergence, self.tol, model.total_weight, work, early)
         if crawls:
             # plain steps alone, however cheap, may not get there in `max_iter`
             leaps.patience = min(leaps.patience, max(PATIENCE, EARLY * self.max_iter))

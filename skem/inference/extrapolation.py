@@ -1,7 +1,7 @@
 """Where a few plain steps lead: SQUAREM and Anderson's method."""
 
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,10 @@ BITS = 12
 FIRST, WIDEN, FARTHEST = 4, 4, 2**40
 # Where a leap was told this well the next may go farther.
 WELL = 0.2
+# A horizon that far has been earned by leaps that were told well: one told worse has not left the path for that.
+EARNED = 16
+# A plain step is told by those before it where it is not farther from the expected one.
+TOLD = 0.1
 # Directions of smaller relative length among the moves say nothing, and would magnify rounding.
 DEPENDENT = 1e-3
 
@@ -34,6 +38,31 @@ def _power_of_two(columns):
     return np.exp2(np.round(np.log2(np.where(lengths > 0, lengths, 1.0))))
 
 
+class Line(NamedTuple):
+    """The linear map that steps follow, in the directions between points.
+
+    Attributes
+    ----------
+    moves, changes : ndarray of shape (m, p)
+        From point to point, and from step to step.
+    lengths : ndarray of shape (p,)
+        Of the moves.
+    basis : ndarray of shape (p, r)
+        Shares of the moves that a direction is made of.
+    first : ndarray of shape (r,)
+        The last step.
+    once : ndarray of shape (r, r)
+        What an iteration makes of a step.
+    """
+
+    moves: np.ndarray
+    changes: np.ndarray
+    lengths: np.ndarray
+    basis: np.ndarray
+    first: np.ndarray
+    once: np.ndarray
+
+
 class Squarem:
     """SQUAREM with the third step length, |r| / |v| (Varadhan & Roland 2008): two plain steps, then a leap."""
 
@@ -47,9 +76,14 @@ class Squarem:
         self.longest = 1.0
         self.wait = False
 
-    def goal(self, x, image, weight):
-        """Where to leap from `image`, the plain step from `x`; None for nowhere."""
-        step = filled(image - x)
+    def add(self, x, image, weight):
+        """Take note of a plain step, from `x` to `image`; whether those before it have told it."""
+        self.image, self.step, self.weight = image, filled(image - x), weight
+        return False
+
+    def goal(self):
+        """Where to leap from the end of the last plain step; None for nowhere."""
+        image, step, weight = self.image, self.step, self.weight
         if self.wait or self.first is None:
             # the step from a leap only steadies it
             self.first = None if self.wait else step
@@ -88,8 +122,6 @@ class Anderson:
     lies behind.
     """
 
-    #: see `Squarem`
-    astray = 0.5
     n_differences = 5
 
     def __init__(self):
@@ -97,40 +129,55 @@ class Anderson:
         self.horizon = float(FIRST)
         self.expected: Any = 0.0
 
-    def goal(self, x, image, weight):
-        """Where to leap from `image`, the plain step from `x`; None for nowhere."""
-        step = image - x
+    @property
+    def astray(self):
+        """See `Squarem`."""
+        return 1.0 if self.horizon >= EARNED else 0.5
+
+    def add(self, x, image, weight):
+        """Take note of a plain step, from `x` to `image`; whether those before it have told it."""
+        step, self.weight, told = image - x, weight, False
+        if len(self.points) > 1:
+            line, last = self._line(), self.points[-1][1]
+            missed = step - last - line.moves @ (line.basis @ (line.once @ line.first - line.first))
+            told = np.linalg.norm(weight * filled(missed)) <= TOLD * np.linalg.norm(weight * filled(last))
         self.points.append((x, step))
+        return bool(told)
+
+    def goal(self):
+        """Where to leap from the end of the last plain step; None for nowhere."""
         if len(self.points) < 2:
             return None
         if self.horizon < 1:
             # not even one step could be told: some more plain ones first
             self.horizon *= 2
             return None
-        xs, steps = (np.array(column) for column in zip(*self.points, strict=True))
-        # a coordinate that was held for one of the points does not leap
-        moves, changes = (filled(np.diff(column, axis=0)).T for column in (xs, steps))
-        share, end = self._shares(weight[:, None] * moves, weight[:, None] * changes, weight * filled(step))
+        line, (x, step) = self._line(), self.points[-1]
+        total, power, n_steps = np.eye(len(line.once)), line.once, 1
+        while n_steps < self.horizon and np.isfinite(power).all():
+            total, power, n_steps = total + power @ total, power @ power, 2 * n_steps
+        # all steps within the horizon, and the step at their end
+        share = _coarse(line.lengths * (line.basis @ (total @ line.first))) / line.lengths
+        end = line.basis @ (line.once @ power @ line.first - line.first)
         if not np.isfinite([share, end]).all():
             self.refused()
             return None
-        self.expected = step + moves @ end
-        return image + (moves + changes) @ share
+        self.expected = step + line.moves @ end
+        return x + step + (line.moves + line.changes) @ share
 
-    def _shares(self, moves, changes, step):
-        """Coefficients of moves: what adds up to all steps within the horizon, and what to the step at their end."""
+    def _line(self):
+        """The map of steps in the directions between the last points."""
+        xs, steps = (np.array(column) for column in zip(*self.points, strict=True))
+        weight = self.weight[:, None]
+        # a coordinate that was held for one of the points does not leap
+        moves, changes = (filled(np.diff(column, axis=0)).T for column in (xs, steps))
         # powers of two, that a change of units changes no bit
-        lengths = _power_of_two(moves)
-        directions, sizes, turned = np.linalg.svd(moves / lengths, full_matrices=False)
+        lengths = _power_of_two(weight * moves)
+        directions, sizes, turned = np.linalg.svd(weight * moves / lengths, full_matrices=False)
         kept = sizes > DEPENDENT * sizes[0]
         directions, basis = directions[:, kept], turned[kept].T / sizes[kept] / lengths[:, None]
-        first, one = directions.T @ step, np.eye(directions.shape[1])
-        once = one + directions.T @ changes @ basis
-        total, power, n_steps = one, once, 1
-        while n_steps < self.horizon and np.isfinite(power).all():
-            total, power, n_steps = total + power @ total, power @ power, 2 * n_steps
-        share = _coarse(lengths * (basis @ (total @ first))) / lengths
-        return share, basis @ (once @ power @ first - first)
+        once = np.eye(directions.shape[1]) + directions.T @ (weight * changes) @ basis
+        return Line(moves, changes, lengths, basis, directions.T @ (self.weight * filled(steps[-1])), once)
 
     def accepted(self, deviation):
         """Take note of a leap, and of how far from the expected one the step is where it has led."""
