@@ -21,6 +21,8 @@ from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from threadpoolctl import ThreadpoolController
 
+from skem.column_types import column_of_no_numbers, refuse_times
+
 if find_spec("sklearn.callback") is None:  # scikit-learn < 1.9 has no callbacks
 
     class CallbackSupportMixin:
@@ -163,11 +165,13 @@ def validate_rows(estimator, X, **params):
             if params.get("reset", True):
                 estimator.n_features_in_ = X.shape[1]
             return X
+        # scikit-learn takes dates for the numbers that they are stored as, where a frame or an array holds no others
+        refuse_times(X)
         try:
             rows = validate_data(estimator, X, dtype="numeric", copy=False, **params)
             rows = rows if rows.dtype in (np.float32, np.float64) else rows.astype(np.float64)
         except (TypeError, ValueError) as error:
-            if (found := _column_of_no_numbers(X)) is None:
+            if (found := column_of_no_numbers(X)) is None:
                 raise
             name, what = found
             raise ValueError(
@@ -175,18 +179,6 @@ def validate_rows(estimator, X, **params):
                 "mixtures take columns of text in family=Product()"
             ) from error
     return _canonical_entries(rows) if issparse(rows) else rows
-
-
-def _column_of_no_numbers(X):
-    """Name of a data frame's first column of text, dates or times, and what it holds; None where there is none."""
-    for name in getattr(X, "columns", ()):
-        column = np.asarray(X[name])
-        kind = column.dtype.kind
-        if kind in "UST" or (kind == "O" and any(isinstance(value, str) for value in column.ravel())):
-            return name, "text"
-        if kind in "mM":
-            return name, f"values of dtype {column.dtype}"
-    return None
 
 
 def _canonical_entries(X):

@@ -294,12 +294,29 @@ def test_bad_input_is_named_and_leaves_no_trace(cls, bad):
     (pd.DataFrame, pd.Categorical(["red", "blue"] * 6)),
     (pl.DataFrame, ["red", "blue"] * 6),
     (pd.DataFrame, pd.date_range("2020", periods=12)),
-], ids=["objects", "categorical", "strings", "datetimes"])  # fmt: skip
+    (pd.DataFrame, pd.date_range("2020", periods=12).date),
+    (pl.DataFrame, pl.Series(pd.date_range("2020", periods=12).date)),
+    (pl.DataFrame, pd.date_range("2020", periods=12).to_numpy()),
+    (pl.DataFrame, pd.timedelta_range("0h", periods=12, freq="h").to_numpy()),
+], ids=[
+    "objects", "categorical", "strings", "datetimes", "dates", "polars dates", "polars datetimes", "durations",
+])  # fmt: skip
 @pytest.mark.parametrize("cls", [EMMixture, MixtureSelection, skem.KMeans, skem.GaussianMixture])
 def test_a_column_of_no_numbers_is_named(cls, as_frame, column):
     X = as_frame({"size": np.arange(12.0), "shade": column})
-    with pytest.raises(ValueError, match=r"column 'shade' of X holds (text|values of dtype datetime)"):
+    with pytest.raises(
+        ValueError, match=r"column 'shade' of X holds (text|values of (dtype|type) (date|Date|Duration))"
+    ):
         make(cls, n_components=2).fit(X)
+
+
+@pytest.mark.parametrize("cls", [EMMixture, skem.KMeans, skem.GaussianMixture])
+def test_times_alone_are_no_numbers_either(cls):
+    days = pd.date_range("2020", periods=12)
+    with pytest.raises(ValueError, match=r"^X holds values of dtype datetime"):
+        make(cls, n_components=2).fit(days.to_numpy()[:, None])
+    with pytest.raises(ValueError, match=r"column 'day' of X holds values of dtype datetime"):
+        make(cls, n_components=2).fit(pd.DataFrame({"day": days}))
 
 
 @pytest.mark.parametrize("cls", MIXTURES)

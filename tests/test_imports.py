@@ -12,7 +12,7 @@ import skem
 ROOT = Path(skem.__file__).parent
 # from the ground up; rooms of one floor do not import one another
 FLOORS = [
-    {"_version", "_compat", "exceptions", "memory", "_kernels"}, {"rows", "rounding"}, {"canonical"},
+    {"column_types"}, {"_version", "_compat", "exceptions", "memory", "_kernels"}, {"rows", "rounding"}, {"canonical"},
     {"suffstats", "summary", "log_sum_exp"},
     {"modes", "tailed_terms", "joint", "coding", "in_python", "linear_hard", "pairs_hard", "rough_passes"}, {"weights"},
     {"families"}, {"engine"}, {"distinct", "truncated", "tree"}, {"starts"}, {"inference"}, {"portfolio"},

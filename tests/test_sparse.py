@@ -22,7 +22,7 @@ from skem._kernels.csr import PreparedCSR
 from skem._kernels.parts import Linear
 from skem._kernels.passes import run_pass
 from skem.canonical import SUBSAMPLE, canonical_rows, subsample
-from skem.families import Bernoulli, Gaussian, Multinomial, Poisson, VonMisesFisher
+from skem.families import Bernoulli, Categorical, Gaussian, Multinomial, Poisson, Product, VonMisesFisher
 from skem.rows import SKETCH_COLUMNS, row_hash, sketch
 from skem.summary import summarize
 
@@ -311,3 +311,9 @@ def test_a_sketch_keeps_lengths():
     # the standard deviation of a ratio is about sqrt(2 / SKETCH_COLUMNS) = 0.09
     assert (np.abs(ratio - 1.0) < 0.4).all()
     assert ratio.mean() == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("family", [Categorical(), Product()], ids=["categorical", "product"])
+def test_columns_read_one_by_one_are_dense(family):
+    with pytest.raises(TypeError, match=r"Sparse data.* Categorical\(\) and Product\(\) .* pass X.toarray\(\)"):
+        EMMixture(2, family=family).fit(sparse.csr_array(np.eye(6)))

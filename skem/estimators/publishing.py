@@ -96,11 +96,13 @@ class PublishingMixin:
         if flat.any():
             constant = column_names(self, model.family.constant_columns())
             found.append(
-                f"{name_flat(flat, constant)}, so that the covariance rests on the constraint or the prior there"
+                f"{name_flat(flat, constant)}, so that their parameters rest on the constraint or the prior there"
             )
             advice.append("drop columns that are constant or that others determine")
             if len(flat) > 1:  # components are held up by no prior
-                advice += ["lower n_components", "let a prior hold the components up (MAPMixture)"]
+                advice.append("lower n_components")
+                if model.family.has("mode"):
+                    advice.append("let a prior hold the components up (MAPMixture)")
         if massless.any() and not self._upper_bound:
             found.append(
                 f"{int(massless.sum())} of {model.n_components} components ended without weight, and are left out"

@@ -154,14 +154,15 @@ def find_root(slope, low, high, start):
         near, at_near = np.where(going, far, near), np.where(going, at_far, at_near)
         far, at_far = new, np.where(going, value, at_far)
         step = 4.0 * step
-    open_ = at_far * ahead < 0
+    # of heavy rows a product of two values would overflow
+    open_ = np.sign(at_far) * ahead < 0
     for _ in range(MAX_STEPS):
         if not open_.any():
             break
         with np.errstate(divide="ignore", invalid="ignore"):
-            new = np.where(open_, far - at_far * (far - near) / (at_far - at_near), far)
+            new = np.where(open_, far - at_far / (at_far - at_near) * (far - near), far)
         value = slope(np.exp(new))
-        passed = value * at_far < 0
+        passed = np.sign(value) * np.sign(at_far) < 0
         near, at_near = (
             np.where(open_ & passed, far, near),
             np.where(open_, np.where(passed, at_far, 0.5 * at_near), at_near),

@@ -44,7 +44,10 @@ def columns_of(X):
         names = list(X.columns)
         return Columns([X[name] for name in names], names)
     if hasattr(X, "toarray"):
-        raise TypeError("Sparse data was passed, but this family reads columns one by one: pass a dense array")
+        raise TypeError(
+            "Sparse data was passed, but Categorical() and Product() read columns one by one: pass X.toarray(), or "
+            "take a family whose zeros are zeros, as Multinomial(), Bernoulli() and Poisson()"
+        )
     given, X = X, np.asarray(X)
     if X.dtype.kind in "US" and X is not given:
         # lists of rows, of which numbers must not be made text

@@ -10,6 +10,12 @@ from skem.inference.accelerate import PATIENCE, Leaps
 from skem.inference.model import Model
 from skem.inference.updates import REQUIRED, UPDATES, State
 
+# What a cell makes of a posterior, in words; and who takes a family that offers no more than the verbs of an update.
+NEEDS = {
+    "mle": "estimate of largest likelihood", "mode": "posterior mode", "expect": "posterior in closed form",
+    "evidence": "posterior in closed form", "draw": "posterior to draw from",
+}  # fmt: skip
+ESTIMATORS = {"mle": "EMMixture", "mode": "MAPMixture"}
 # Share of the iterations after which a run that crawls is extrapolated, however cheap they are.
 EARLY = 0.1
 # A pass may be rough where the last one gained so many times what such a pass may lose.
@@ -89,9 +95,11 @@ class Algorithm:
             missing = [verb for verb in REQUIRED[self.update] if not family.has(verb)]
             # of a family made of several, the one that is to blame
             lacking = [member for member in family.members() if not all(member.has(verb) for verb in missing)]
+            takers = [name for update, name in ESTIMATORS.items() if all(map(family.has, REQUIRED[update]))]
+            instead = f"take {' or '.join(takers)}, or another family" if takers else "take another family"
             raise TypeError(
-                f"{lacking[-1]!r} offers no {', '.join(missing)}: this algorithm needs a family with "
-                f"{', '.join(REQUIRED[self.update])}"
+                f"{lacking[-1]!r} has no {NEEDS[self.update]}, which this algorithm needs: {instead} (it offers no "
+                f"{', '.join(missing)})"
             )
 
     def steps(self, model):
