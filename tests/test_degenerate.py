@@ -310,3 +310,19 @@ def test_singular_scatters_are_held_up_together(monkeypatch):
     assert len(calls) == 1
     np.testing.assert_array_equal(factor, [one[0][0] for one in alone])
     np.testing.assert_array_equal(log_det, [one[1][0] for one in alone])
+
+
+def test_clusters_on_copies_are_warned_of():
+    X = np.random.default_rng(0).standard_normal((30, 2))
+    with pytest.warns(DegenerateComponentWarning, match=r"30 distinct rows among 600, and \d+ clusters.*sample_weight"):
+        found = BayesianKMeans(random_state=0).fit(np.repeat(X, 20, axis=0))
+    assert found.n_components_ > 10
+
+
+@pytest.mark.parametrize("family", [None, Poisson(), Gaussian("diag")], ids=["full", "counts", "diag"])
+def test_rows_that_repeat_are_no_copies_where_clusters_are_few(family):
+    # counts, and measurements in coarse steps, of two groups
+    X = np.random.default_rng(0).poisson(4.0, (400, 1)) + np.repeat([[0.0], [30.0]], 200, axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert BayesianKMeans(family=family, random_state=0).fit(X).n_components_ <= 3

@@ -9,6 +9,7 @@ from skem._compat import Interval, StrOptions
 from skem.distinct import DistinctSource
 from skem.engine import Source
 from skem.estimators.base import N_ACTIVE, BaseMixture
+from skem.exceptions import DegenerateComponentWarning, warn
 from skem.families import Gaussian
 from skem.families.base import Family
 from skem.inference.hard import MaximizationExpectation
@@ -321,3 +322,17 @@ class BayesianKMeans(BaseMixture):
         self.log_evidence_ = float(fit.objective)
         if not self._is_auto:
             self.log_evidence_ += label_free_term(model.n_components, occupied)
+        self._warn_of_copies(model.family, occupied)
+
+    def _warn_of_copies(self, family, occupied):
+        """Say where clusters sit on rows that repeat: measurements that are taken as exact never do by chance."""
+        n_rows, n_distinct = len(self.labels_), family.summary_.n_distinct
+        exact = isinstance(family.equivariance, str) and getattr(family, "rounding_", None) is None
+        if exact and self._is_auto and 2 * n_distinct <= n_rows and n_distinct <= family.least_mass * occupied:
+            warn(
+                f"X has {n_distinct} distinct rows among {n_rows}, and {occupied} clusters, most of which sit on a few of "
+                "them: rows that repeat count as so many independent measurements; where they are copies, drop them or "
+                "share a row's weight among its copies (sample_weight), and where values were recorded in steps, say "
+                "so: Gaussian(rounding=step)",
+                DegenerateComponentWarning,
+            )
