@@ -20,8 +20,8 @@ from sklearn.cluster import KMeans
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.metrics import adjusted_rand_score
 
-from skem import BayesianKMeans, EMMixture
-from skem.families import Multinomial
+from skem import BayesianKMeans, EMMixture, ICMMixture
+from skem.families import Multinomial, VonMisesFisher
 
 try:
     corpus = distribution("gensim").locate_file("gensim/test/test_data/lee_background.cor")
@@ -46,6 +46,12 @@ def show(labels, probabilities):
         print(f"{np.count_nonzero(labels == k):4d}  {', '.join(terms[np.argsort(-worth)[:6]])}")
 
 
+def sums_of(labels):
+    """Shares of the terms in each topic, by labels."""
+    sums = np.stack([np.asarray(counts[labels == k].sum(axis=0)).ravel() for k in range(labels.max() + 1)])
+    return sums / sums.sum(axis=1, keepdims=True)
+
+
 # %%
 # Bayesian k-means finds the number of topics, too. The prior is that a topic uses few of the terms; how few decides how
 # fine the topics are: 0.5 finds 18, 0.1 finds 51, and the evidence is highest about here.
@@ -62,13 +68,25 @@ print(f"EM: {sure:.0%} of the articles belong to one topic with more than 99 %")
 show(mixture.labels_, mixture.probabilities_)
 
 # %%
+# Spherical k-means compares the directions of the tf-idf weights alone: hard assignments to von Mises-Fisher components
+# of one concentration. It takes the number of topics as given.
+weighted = TfidfTransformer(sublinear_tf=True).fit_transform(counts)
+spherical = ICMMixture(topics.n_components_, family=VonMisesFisher("common"), update="mle", random_state=0).fit(
+    weighted
+)
+print("spherical k-means on tf-idf")
+show(spherical.labels_, sums_of(spherical.labels_))
+
+# %%
 # K-means on tf-idf needs the number of topics, and has distances in place of probabilities. What a partition is worth
 # as a model of the counts, the evidence of Bayesian k-means tells for any labels.
-weighted = TfidfTransformer(sublinear_tf=True).fit_transform(counts)
 rival = KMeans(topics.n_components_, n_init=10, random_state=0).fit(weighted)
-sums = np.stack([np.asarray(counts[rival.labels_ == k].sum(axis=0)).ravel() for k in range(topics.n_components_)])
 print("k-means on tf-idf")
-show(rival.labels_, sums / sums.sum(axis=1, keepdims=True))
-as_start = BayesianKMeans(topics.n_components_, family=family, init=rival.labels_, max_iter=0).fit(counts)
-print(f"log evidence: {topics.log_evidence_:.0f} of the topics found, {as_start.log_evidence_:.0f} of k-means")
-print(f"agreement of the two (adjusted Rand index): {adjusted_rand_score(topics.labels_, rival.labels_):.2f}")
+show(rival.labels_, sums_of(rival.labels_))
+print(f"log evidence: {topics.log_evidence_:.0f} of the topics found")
+for name, labels in (("spherical k-means", spherical.labels_), ("k-means", rival.labels_)):
+    as_start = BayesianKMeans(labels.max() + 1, family=family, init=labels, max_iter=0).fit(counts)
+    agreement = adjusted_rand_score(topics.labels_, labels)
+    print(
+        f"{as_start.log_evidence_:.0f} of {name}, which agrees with them at an adjusted Rand index of {agreement:.2f}"
+    )

@@ -10,10 +10,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import normalize
 
 from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, MixtureSelection
+from skem.engine import Source
 from skem.exceptions import DegenerateComponentWarning
 from skem.families import VonMisesFisher
 from skem.families.sphere import concentration_of, log_mean_exp, log_partition, resultant_length, sample_directions
 from skem.families.von_mises_fisher import MOST_CONCENTRATED
+from skem.summary import summarize
 
 DIMENSIONS = (1, 2, 3, 4, 10, 61, 62, 100, 768, 10_000)
 CELLS = {
@@ -236,3 +238,19 @@ def test_starts_are_those_of_k_means_on_the_rows():
     for init in ("k-means", "k-means++", "random", "portfolio"):
         mixture = EMMixture(4, family=VonMisesFisher(), init=init, n_init=3, random_state=0).fit(X)
         assert mixture.lower_bound_ == pytest.approx(given.lower_bound_, rel=1e-6)
+
+
+@pytest.mark.parametrize("concentration", ["free", "common"])
+@pytest.mark.parametrize("d", [5, 60])
+def test_groups_are_merged_by_what_their_likelihoods_lose(concentration, d, monkeypatch):
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(12), 10).astype(np.int32)
+    X = normalize(np.repeat(rng.normal(size=(3, d)), 40, axis=0) + 0.6 * rng.normal(size=(120, d)))
+    family = VonMisesFisher(concentration).bind(summarize(X, None, None))
+    stats = Source(X, None, family).assign_given(12, codes=group).stats
+    np.testing.assert_allclose(family.worth(stats), family.log_likelihood(family.mle(stats), stats), rtol=1e-12)
+    # in no more columns than there are groups
+    widths, worth = set(), VonMisesFisher.worth
+    monkeypatch.setattr(VonMisesFisher, "worth", lambda self, own: widths.add(own.total.shape[1]) or worth(self, own))
+    np.testing.assert_array_equal(family.agglomerate(stats, 3), np.repeat(np.arange(3), 4))
+    assert widths == {min(d, 12)}

@@ -331,8 +331,8 @@ class BayesianKMeans(BaseMixture):
         if exact and self._is_auto and 2 * n_distinct <= n_rows and n_distinct <= family.least_mass * occupied:
             warn(
                 f"X has {n_distinct} distinct rows among {n_rows}, and {occupied} clusters, most of which sit on a few "
-                "of them: rows that repeat count as so many independent measurements; where they are copies, drop them or "
-                "share a row's weight among its copies (sample_weight), and where values were recorded in steps, say "
-                "so: Gaussian(rounding=step)",
+                "of them: rows that repeat count as so many independent measurements; where they are copies, drop "
+                "them or share a row's weight among its copies (sample_weight), and where values were recorded in "
+                "steps, say so: Gaussian(rounding=step)",
                 DegenerateComponentWarning,
             )

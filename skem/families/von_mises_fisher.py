@@ -171,11 +171,20 @@ class VonMisesFisher(Family):
         most = resultant_length(MOST_CONCENTRATED, self.summary_.n_features)
         return isinstance(self.concentration, str) & (stats.n > 0) & (self._lengths(stats) >= most)
 
+    def worth(self, stats):
+        concentration = self._concentrations(self._lengths(stats))
+        offset = -log_mean_exp(concentration, self.summary_.n_features)
+        return concentration * np.linalg.norm(stats.total, axis=1) + offset * stats.n
+
     def agglomerate(self, stats, n_left):
         # at any one concentration the loss is that of the lengths of the sums
         family = self
         if self.concentration == "common":
             family = type(self)(1.0).bind(self.summary_)
+        if stats.n_components < self.summary_.n_features:
+            # lengths are those of coordinates in the span of the sums, of which there are far fewer
+            total = np.ascontiguousarray(np.linalg.qr(stats.total.T, mode="r").T)
+            stats = SuffStats({"n": stats.n, "total": total})
         return merge_groups(family, stats, n_left)
 
     def sample(self, theta, counts, rng):
