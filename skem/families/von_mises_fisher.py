@@ -183,7 +183,7 @@ class VonMisesFisher(Family):
             family = type(self)(1.0).bind(self.summary_)
         if stats.n_components < self.summary_.n_features:
             # lengths are those of coordinates in the span of the sums, of which there are far fewer
-            total = np.ascontiguousarray(np.linalg.qr(stats.total.T, mode="r").T)
+            total = np.ascontiguousarray(np.asarray(np.linalg.qr(stats.total.T, mode="r")).T)
             stats = SuffStats({"n": stats.n, "total": total})
         return merge_groups(family, stats, n_left)
 
