@@ -21,7 +21,7 @@ from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from threadpoolctl import ThreadpoolController
 
-from skem.column_types import column_of_no_numbers, refuse_times
+from skem.column_types import refuse_no_numbers
 
 if find_spec("sklearn.callback") is None:  # scikit-learn < 1.9 has no callbacks
 
@@ -165,19 +165,9 @@ def validate_rows(estimator, X, **params):
             if params.get("reset", True):
                 estimator.n_features_in_ = X.shape[1]
             return X
-        # scikit-learn takes dates for the numbers that they are stored as, where a frame or an array holds no others
-        refuse_times(X)
-        try:
-            rows = validate_data(estimator, X, dtype="numeric", copy=False, **params)
-            rows = rows if rows.dtype in (np.float32, np.float64) else rows.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            if (found := column_of_no_numbers(X)) is None:
-                raise
-            name, what = found
-            raise ValueError(
-                f"column {name!r} of X holds {what}, where numbers are needed: leave it out, or turn it into numbers; "
-                "mixtures take columns of text in family=Product()"
-            ) from error
+        refuse_no_numbers(X)
+        rows = validate_data(estimator, X, dtype="numeric", copy=False, **params)
+        rows = rows if rows.dtype in (np.float32, np.float64) else rows.astype(np.float64)
     return _canonical_entries(rows) if issparse(rows) else rows
 
 

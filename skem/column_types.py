@@ -4,40 +4,44 @@ import datetime as dt
 
 import numpy as np
 
-# How the names of types of dates, times and durations begin, in NumPy, pandas, polars and Arrow.
+# How the names of types of dates, times and durations begin, in NumPy, pandas, polars and Arrow, and those of types
+# whose values may be anything or text.
 TIMES = ("date", "time", "duration", "period", "interval")
+OTHERS = ("object", "str", "category", "categorical", "enum", "utf8")
 
 
-def refuse_times(X):
-    """Raise ValueError where X, or a column of a frame, has a type of dates, times or durations.
+def refuse_no_numbers(X):
+    """Raise ValueError where X, or a column of a frame, holds text, dates, times or durations.
 
-    scikit-learn takes those of arrays and polars, and of pandas where all columns have one type, for the numbers that
-    they are stored as.
+    scikit-learn takes text that spells numbers, and dates of arrays and of polars, and of pandas where all columns have
+    one type, for the numbers that they are stored as.
 
     Parameters
     ----------
     X : array-like or data frame
     """
-    if hasattr(X, "columns"):
-        typed = [(f"column {name!r} of X", dtype) for name, dtype in zip(X.columns, X.dtypes, strict=True)]
-    else:
-        typed = [("X", getattr(X, "dtype", None))]
-    for where, dtype in typed:
-        if str(dtype).lower().startswith(TIMES):
+    is_frame = hasattr(X, "columns") and hasattr(X, "dtypes")
+    names, dtypes = (X.columns, X.dtypes) if is_frame else ([None], [getattr(X, "dtype", None)])
+    for position, (name, dtype) in enumerate(zip(names, dtypes, strict=True)):
+        kind, what = str(dtype).lower(), None
+        if kind.startswith(TIMES):
+            what = f"values of dtype {dtype}"
+        elif is_frame and kind.startswith(OTHERS):
+            # by position, for names may repeat
+            what = _text_or_times(X.iloc[:, position] if hasattr(X, "iloc") else X[name])
+        if what is not None:
+            where = f"column {name!r} of X" if is_frame else "X"
+            text = "; mixtures take columns of text in family=Product()" if what == "text" else ""
             raise ValueError(
-                f"{where} holds values of dtype {dtype}, where numbers are needed: leave it out, or turn it into "
-                "numbers, as days since some day"
+                f"{where} holds {what}, where numbers are needed: leave it out, or turn it into numbers{text}"
             )
 
 
-def column_of_no_numbers(X):
-    """Name of a data frame's first column of text, dates or times, and what it holds; None where there is none."""
-    for name in getattr(X, "columns", ()):
-        column = np.asarray(X[name])
-        kind = column.dtype.kind
-        if kind in "UST" or (kind == "O" and any(isinstance(value, str) for value in column.ravel())):
-            return name, "text"
-        for value in column.ravel() if kind == "O" else ():
-            if isinstance(value, dt.date | dt.time | dt.timedelta):
-                return name, f"values of type {type(value).__name__}"
+def _text_or_times(column):
+    """What a column holds that is no number, None where there is nothing of the kind."""
+    for value in np.asarray(column).ravel():
+        if isinstance(value, str):
+            return "text"
+        if isinstance(value, dt.date | dt.time | dt.timedelta):
+            return f"values of type {type(value).__name__}"
     return None

@@ -293,13 +293,16 @@ def test_bad_input_is_named_and_leaves_no_trace(cls, bad):
     (pd.DataFrame, np.array(["red", "blue"] * 6, dtype=object)),
     (pd.DataFrame, pd.Categorical(["red", "blue"] * 6)),
     (pl.DataFrame, ["red", "blue"] * 6),
+    (pl.DataFrame, ["1", "2"] * 6),
+    (pd.DataFrame, pd.Categorical(["1", "2"] * 6)),
     (pd.DataFrame, pd.date_range("2020", periods=12)),
     (pd.DataFrame, pd.date_range("2020", periods=12).date),
     (pl.DataFrame, pl.Series(pd.date_range("2020", periods=12).date)),
     (pl.DataFrame, pd.date_range("2020", periods=12).to_numpy()),
     (pl.DataFrame, pd.timedelta_range("0h", periods=12, freq="h").to_numpy()),
 ], ids=[
-    "objects", "categorical", "strings", "datetimes", "dates", "polars dates", "polars datetimes", "durations",
+    "objects", "categorical", "strings", "digits", "categorical digits", "datetimes", "dates",
+    "polars dates", "polars datetimes", "durations",
 ])  # fmt: skip
 @pytest.mark.parametrize("cls", [EMMixture, MixtureSelection, skem.KMeans, skem.GaussianMixture])
 def test_a_column_of_no_numbers_is_named(cls, as_frame, column):

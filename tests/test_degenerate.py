@@ -319,6 +319,12 @@ def test_clusters_on_copies_are_warned_of():
     assert found.n_components_ > 10
 
 
+def test_rows_that_are_all_one_are_one_cluster_and_no_copies():
+    with pytest.warns(DegenerateComponentWarning) as warned:
+        assert BayesianKMeans().fit(np.ones((50, 2))).n_components_ == 1
+    assert len(warned) == 1
+
+
 @pytest.mark.parametrize("family", [None, Poisson(), Gaussian("diag")], ids=["full", "counts", "diag"])
 def test_rows_that_repeat_are_no_copies_where_clusters_are_few(family):
     # counts, and measurements in coarse steps, of two groups

@@ -328,7 +328,13 @@ class BayesianKMeans(BaseMixture):
         """Say where clusters sit on rows that repeat: measurements that are taken as exact never do by chance."""
         n_rows, n_distinct = len(self.labels_), family.summary_.n_distinct
         exact = isinstance(family.equivariance, str) and getattr(family, "rounding_", None) is None
-        if exact and self._is_auto and 2 * n_distinct <= n_rows and n_distinct <= family.least_mass * occupied:
+        if (
+            exact
+            and self._is_auto
+            and occupied > 1
+            and 2 * n_distinct <= n_rows
+            and n_distinct <= family.least_mass * occupied
+        ):
             warn(
                 f"X has {n_distinct} distinct rows among {n_rows}, and {occupied} clusters, most of which sit on a few "
                 "of them: rows that repeat count as so many independent measurements; where they are copies, drop "
