@@ -287,7 +287,9 @@ def _check_labels(init, n, n_components):
     if labels.shape != (n,):
         raise ValueError(f"init has shape {labels.shape}; labels need one for each of the {n} rows of X")
     if labels.dtype.kind not in "biuf":
-        raise ValueError("init holds labels that are not numbers")
+        raise ValueError(
+            "init holds labels that are not numbers: give numpy.unique(labels, return_inverse=True)[1], say"
+        )
     if labels.dtype.kind == "f" and not (labels == np.floor(labels)).all():
         raise ValueError("init holds labels that are not whole numbers")
     bad = np.flatnonzero((labels < -1) | (labels >= n_components))
