@@ -20,6 +20,7 @@ from skem import (
     ConvergenceDisplay,
     DensityDisplay,
     EMMixture,
+    GibbsMixture,
     MAPMixture,
     MixtureDisplay,
     MixtureSelection,
@@ -267,6 +268,11 @@ def test_convergence():
 def test_unfitted(display):
     with pytest.raises(NotFittedError):
         display.from_estimator(EMMixture(), X)
+
+
+def test_a_sampler_does_not_converge_by_an_objective():
+    with pytest.raises(TypeError, match="GibbsMixture has no lower_bounds_"):
+        ConvergenceDisplay.from_estimator(GibbsMixture(n_draws=2, n_burn_in=1, random_state=0).fit(X))
 
 
 def test_unfitted_convergence():

@@ -69,7 +69,12 @@ class ConvergenceDisplay:
         display : ConvergenceDisplay
             The display, drawn.
         """
-        check_is_fitted(estimator, "lower_bounds_")
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "lower_bounds_"):
+            raise TypeError(
+                f"{type(estimator).__name__} has no lower_bounds_: its fit is no ascent of an objective; of a sampler, look "
+                "at the traces in draws_"
+            )
         name = type(estimator).__name__ if name is None else name
         display = cls(np.asarray(estimator.lower_bounds_), name=name)
         return display.plot(ax=ax, gap=gap, **line_kwargs)
