@@ -72,8 +72,8 @@ class ConvergenceDisplay:
         check_is_fitted(estimator)
         if not hasattr(estimator, "lower_bounds_"):
             raise TypeError(
-                f"{type(estimator).__name__} has no lower_bounds_: its fit is no ascent of an objective; of a sampler, look "
-                "at the traces in draws_"
+                f"{type(estimator).__name__} has no lower_bounds_: its fit is no ascent of an objective; of a sampler, "
+                "look at the traces in draws_"
             )
         name = type(estimator).__name__ if name is None else name
         display = cls(np.asarray(estimator.lower_bounds_), name=name)
