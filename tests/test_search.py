@@ -15,7 +15,8 @@ import skem.inference.search as search_module
 from skem import BayesianKMeans
 from skem.distinct import DistinctSource
 from skem.engine import Source
-from skem.families import Gaussian, Poisson
+from skem.families import Bernoulli, Gaussian, Poisson
+from skem.inference import restarts
 from skem.inference.cuts import _whitening
 from skem.inference.hard import MaximizationExpectation, settle
 from skem.inference.model import Model
@@ -314,6 +315,19 @@ def test_moves_at_the_end_lead_higher(number, kind, without, monkeypatch):
     assert gained
     for now in gained:
         assert now.objective == pytest.approx(objective(evidence, source, now.labels), rel=1e-13)
+
+
+def test_few_rows_that_repeat_begin_many_times(monkeypatch):
+    rng = np.random.default_rng(1)
+    labels = rng.integers(2, size=2000)
+    X = (rng.random((2000, 5)) < np.array([[0.8] * 5, [0.2] * 5])[labels]) * 1.0
+    evidence, source = problem(Bernoulli(), X)
+    assert len(source) == 32
+    found = Search(evidence, source, np.random.default_rng(0)).run(np.zeros(32, dtype=np.int32), 1)
+    assert found.objective == pytest.approx(objective(evidence, source, found.labels), rel=1e-13)
+    monkeypatch.setattr(restarts, "REPEATED", 100.0)
+    before = Search(evidence, source, np.random.default_rng(0)).run(np.zeros(32, dtype=np.int32), 1)
+    assert found.objective > before.objective + 1.0
 
 
 def test_a_climb_that_meets_the_best_does_not_rest_again():

@@ -6,6 +6,7 @@ import numpy as np
 
 from skem.inference.cuts import best_cuts, sample_to_cut
 from skem.inference.hard import MaximizationExpectation, Rows, settle
+from skem.inference.partition import Merges
 from skem.inference.updates import UPDATES
 
 # Cuts of a cluster that are followed up.
@@ -13,6 +14,8 @@ N_CUTS = 2
 # Most sweeps of a cut, and batch updates of all rows after it; most sweeps of rows whose labels were drawn.
 MAX_SWEEPS, MAX_UPDATES = 5, 5
 DRAW_SWEEPS = 20
+# Pairs of clusters that are looked at for moves that lose, and nats below which two divided anew are the same two.
+N_PAIRS, UNCHANGED = 2, 1e-6
 # Rows whose second best cluster is farther behind than this, times the temperature, keep their labels in a draw.
 IN_DOUBT = 5.0
 
@@ -92,6 +95,38 @@ def split(place, kind="split"):
 def merge(place, gain):
     """All rows of a neighbourhood as one cluster, at the gain that is known."""
     return Move("merge", place.clusters, place.positions, np.zeros(len(place.positions), np.int32), 1, gain)
+
+
+def losing(evidence, partition, attempts, place):
+    """Splits that have failed, merges, and pairs of clusters divided anew, from the least loss.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    partition : Partition
+    attempts : list of (Move or None)
+        The split of each cluster that has failed before.
+    place : callable
+        Maps clusters to their `Neighbourhood`.
+
+    Returns
+    -------
+    moves : list of Move
+    """
+    moves = [
+        attempt._replace(clusters=[k])
+        for k, attempt in enumerate(attempts)
+        if attempt is not None and attempt.n_parts > 1
+    ]
+    gains = Merges(evidence, partition.stats, partition.n_k).gains
+    first, second = np.triu_indices(partition.n_clusters, 1)
+    gains = gains[first, second]
+    for pair in np.argsort(-gains, kind="stable")[:N_PAIRS]:
+        here = place([first[pair], second[pair]])
+        moves.append(merge(here, gains[pair]))
+        if (move := split(here, "exchange")) is not None and abs(move.gain) > UNCHANGED:
+            moves.append(move)
+    return sorted(moves, key=lambda move: -move.gain)
 
 
 class Doubts:

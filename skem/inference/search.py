@@ -7,9 +7,10 @@ import numpy as np
 from skem.canonical import CanonicalRows
 from skem.inference.base import Fit
 from skem.inference.hard import ROUNDING, MaximizationExpectation, settle
-from skem.inference.moves import Doubts, Move, merge, split
+from skem.inference.moves import Doubts, Move, losing, split
 from skem.inference.partition import Evidence, Merges, Neighbourhood
 from skem.inference.priors import likeliest_prior
+from skem.inference.restarts import confuse, fresh_starts
 from skem.inference.updates import UPDATES
 from skem.starts import seed_labels
 
@@ -26,10 +27,8 @@ TEMPERATURES = (1.0, 2.0, 1.0, 4.0, 1.0, 8.0)
 # Nats by which rows prefer another cluster that one takes in, and, negative, those by which rows that it gives away
 # prefer it.
 BORDERS = (1.0, 3.0, -1.0, -3.0)
-# Moves that lose which are followed up, pairs of clusters that are looked at for them, and most sweeps after each.
-N_LOSING, N_PAIRS, MAX_SWEEPS = 2, 2, 20
-# Nats below which two clusters divided anew are the same two.
-UNCHANGED = 1e-6
+# Moves that lose which are followed up, and most sweeps after each.
+N_LOSING, MAX_SWEEPS = 2, 20
 # Share of rows beyond which a cluster counts as one whose split has failed, or as one of the best.
 SAME = 0.95
 
@@ -42,8 +41,8 @@ class Search:
     move one by one. Every step is judged by the exact objective, which never falls. Then the rows are divided into too
     many clusters by k-means, and climb from there: what a plane cannot cut shows, and a poor optimum is left. At the
     end labels are drawn at random where rows are in doubt, and the borders of clusters are shifted, and rows settle;
-    and moves that lose little are followed up. Where rows are many, all this is done with a sample of them, and what
-    was found there is where all rows go on.
+    moves that lose little are followed up; and few rows that repeat much begin many times over. Where rows are many,
+    all this is done with a sample of them, and what was found there is where all rows go on.
 
     Parameters
     ----------
@@ -79,8 +78,9 @@ class Search:
         self._rested: Any = None
         # where no merge gains
         self._apart: Any = None
-        # what draws and shifts lead nowhere from
+        # where draws and shifts, and where many fresh starts lead nowhere
         self._shaken: Any = None
+        self._begun_again: Any = None
         # a best partition whose prior its clusters like best
         self._content: Any = None
         self._divided_by: Any = None  # family under whose prior clusters were split or merged last
@@ -122,7 +122,7 @@ class Search:
             while not self.done and self.best.n_clusters != n_clusters:
                 self._climb_anew()
                 self.now, n_clusters = self.best, self.best.n_clusters
-                while not self.done and (self._shake() or self._follow_up()):
+                while not self.done and (self._shake() or self._follow_up() or self._begin_again()):
                     pass
         best = self.best
         # that no move gained is known after a round of them, too
@@ -189,6 +189,25 @@ class Search:
         rows = CanonicalRows(source.index[chosen], source.canonical().weight[chosen], None)
         labels = seed_labels(source, n_clusters, "k-means", self.rng, rows)
         return labels[source.index], n_clusters
+
+    def _begin_again(self):
+        """Climb from many starts with about as many clusters, where few rows repeat; whether that led higher."""
+        before = self.best
+        if before is not self._begun_again and confuse(self.source):
+            self._begun_again = before
+            for partition in fresh_starts(before.n_clusters, len(self.source) // 2, self._begun):
+                self.now = partition
+                self._note("start")
+                self._go_on()
+                if self.best is not before or self.done:
+                    break
+            self.now = self.best
+        return self.best is not before
+
+    def _begun(self, n_clusters):
+        """Where updates lead from so many clusters by k-means."""
+        labels, n_clusters = self.small_clusters(n_clusters)
+        return self._moved(self.evidence.partition(self.source, labels, n_clusters), self.max_iter, sweeps=True)
 
     def _climb(self, labels, n_clusters):
         """Go uphill from a partition as far as moves lead."""
@@ -362,32 +381,16 @@ class Search:
 
     def _follow_up(self):
         """Let all rows settle after the moves that lose least, for they may then gain."""
-        for move in self._losing()[:N_LOSING]:
+        members = self._members()
+        attempts = [self._attempt(positions) for positions in members]
+        moves = losing(self.evidence, self.now, attempts, lambda clusters: self._place(clusters, members))
+        for move in moves[:N_LOSING]:
             after = self._moved(self._after([move]), ROUND_UPDATES)
             labels, _ = settle(self.evidence.at(after.n_clusters), self.source, after.labels, MAX_SWEEPS)
             if self._accept(move.kind, self.evidence.partition(self.source, labels, after.n_clusters)):
                 self._go_on()
                 return True
         return False
-
-    def _losing(self):
-        """Splits that have failed, merges, and pairs of clusters divided anew, from the least loss."""
-        members = self._members()
-        attempts = [self._attempt(positions) for positions in members]
-        moves = [
-            attempt._replace(clusters=[k])
-            for k, attempt in enumerate(attempts)
-            if attempt is not None and attempt.n_parts > 1
-        ]
-        gains = Merges(self.evidence, self.now.stats, self.now.n_k).gains
-        first, second = np.triu_indices(self.now.n_clusters, 1)
-        gains = gains[first, second]
-        for pair in np.argsort(-gains, kind="stable")[:N_PAIRS]:
-            place = self._place([first[pair], second[pair]], members)
-            moves.append(merge(place, gains[pair]))
-            if (move := split(place, "exchange")) is not None and abs(move.gain) > UNCHANGED:
-                moves.append(move)
-        return sorted(moves, key=lambda move: -move.gain)
 
     # -- rows ------------------------------------------------------------------------------------
 
