@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skem import linear_hard, pairs_hard, rough_passes
+from skem import labels_in_float, rough_passes
 from skem._kernels.ascent import ascend, spread
 from skem._kernels.csr import PreparedCSR
 from skem._kernels.field import Field
@@ -202,10 +202,9 @@ class Source:
 
     def _once(self, log_weights, part, collectors, **rows):
         """Set a pass up and run it."""
-        for hard in (linear_hard, pairs_hard):
-            result = hard.run(self, log_weights, part, collectors, **rows)
-            if result is not None:
-                return result
+        result = labels_in_float.run(self, log_weights, part, collectors, **rows)
+        if result is not None:
+            return result
         return self._prepare(log_weights, part, collectors, **rows).once()
 
     def _prepare(self, log_weights, part, collectors, **rows):

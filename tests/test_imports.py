@@ -14,7 +14,7 @@ ROOT = Path(skem.__file__).parent
 FLOORS = [
     {"column_types"}, {"_version", "_compat", "exceptions", "memory", "_kernels"}, {"rows", "rounding"}, {"canonical"},
     {"suffstats", "summary", "log_sum_exp"},
-    {"modes", "tailed_terms", "joint", "coding", "in_python", "linear_hard", "pairs_hard", "rough_passes"}, {"weights"},
+    {"modes", "tailed_terms", "joint", "coding", "in_python", "labels_in_float", "rough_passes"}, {"weights"},
     {"families"}, {"engine"}, {"distinct", "truncated", "tree"}, {"starts"}, {"inference"}, {"portfolio"},
     {"estimators"}, {"selection"}, {"displays"}, {"__init__"},
 ]  # fmt: skip

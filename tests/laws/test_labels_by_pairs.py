@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skem import pairs_hard
+from skem import labels_in_float
 from skem.engine import Source
 from skem.families import Gaussian
 from skem.summary import summarize
@@ -13,7 +13,7 @@ def blobs(rng, n, d, apart):
     return rng.normal(size=(n, d)) + apart * rng.normal(size=(4, d))[rng.integers(4, size=n)]
 
 
-def spy(undecided, original=pairs_hard.Prepared):
+def spy(undecided, original=labels_in_float.Prepared):
     class Spy(original):
         def once(self):
             result = super().once()
@@ -30,9 +30,9 @@ def both(X, weight, old, monkeypatch, codes, n_components=5):
     theta = family.mle(source.assign_given(n_components, codes=codes.astype(np.int32)).stats)
     log_weights = np.log(np.random.default_rng(5).dirichlet(np.ones(n_components)))
     results, undecided = [], []
-    monkeypatch.setattr(pairs_hard, "Prepared", spy(undecided))
+    monkeypatch.setattr(labels_in_float, "Prepared", spy(undecided))
     for work in (0, np.inf):
-        monkeypatch.setattr(pairs_hard, "LEAST_WORK", work)
+        monkeypatch.setattr(labels_in_float, "LEAST_WORK_OF_PAIRS", work)
         labels = old.copy()
         result = source.run(log_weights, theta, assign="hard", labels_in=labels, labels=labels)
         results.append((result, labels))
@@ -76,9 +76,9 @@ def test_what_is_close_is_decided_in_double(monkeypatch):
         low, high = np.where(labels[:, None] == 0, half, low), np.where(labels[:, None] == 1, half, high)
     X[:300] = np.where(rng.random(300)[:, None] < 0.5, low, high)
     family, found, undecided = middle.family, [], []
-    monkeypatch.setattr(pairs_hard, "Prepared", spy(undecided))
+    monkeypatch.setattr(labels_in_float, "Prepared", spy(undecided))
     for work in (0, np.inf):
-        monkeypatch.setattr(pairs_hard, "LEAST_WORK", work)
+        monkeypatch.setattr(labels_in_float, "LEAST_WORK_OF_PAIRS", work)
         labels = np.empty(2000, dtype=np.int32)
         Source(X, None, family).run(np.zeros(2), theta, assign="hard", labels=labels)
         found.append(labels)
@@ -94,7 +94,7 @@ def test_ties_keep_old_labels(monkeypatch):
     old = (np.arange(800) >= 400).astype(np.int32)
     source = Source(X, None, Gaussian().bind(summarize(X, None, "affine")))
     theta = source.family.mle(source.assign_given(2, codes=old).stats)
-    monkeypatch.setattr(pairs_hard, "LEAST_WORK", 0)
+    monkeypatch.setattr(labels_in_float, "LEAST_WORK_OF_PAIRS", 0)
     labels = old.copy()
     result = source.run(np.zeros(2), theta, assign="hard", labels_in=labels, labels=labels)
     np.testing.assert_array_equal(labels, old)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skem import linear_hard
+from skem import labels_in_float
 from skem.engine import Source
 from skem.families import Multinomial, Poisson, VonMisesFisher
 from skem.summary import summarize
@@ -30,17 +30,17 @@ def passes(family, X, weight, old, monkeypatch, n_components=5):
     theta, log_weights = family.mle(stats), np.log(rng.dirichlet(np.ones(n_components)))
     results = []
     for work in (0, np.inf):
-        monkeypatch.setattr(linear_hard, "LEAST_WORK", work)
+        monkeypatch.setattr(labels_in_float, "LEAST_WORK", work)
         labels = old.copy()
         calls = []
-        monkeypatch.setattr(linear_hard, "assign_nearest", spy(calls))
+        monkeypatch.setattr(labels_in_float, "assign_nearest", spy(calls))
         result = source.run(log_weights, theta, assign="hard", labels_in=labels, labels=labels)
         assert len(calls) == (work == 0)
         results.append((result, labels))
     return source, results
 
 
-def spy(calls, original=linear_hard.assign_nearest):
+def spy(calls, original=labels_in_float.assign_nearest):
     def called(*args, **named):
         calls.append(named)
         return original(*args, **named)
@@ -71,7 +71,7 @@ def test_ties_keep_old_labels(monkeypatch):
     old = np.arange(100, dtype=np.int32) % 5
     family = VonMisesFisher(3.0).bind(summarize(X, None, VonMisesFisher.equivariance))
     theta = family.mle(Source(X, None, family).assign_given(5, codes=old).stats)
-    monkeypatch.setattr(linear_hard, "LEAST_WORK", 0)
+    monkeypatch.setattr(labels_in_float, "LEAST_WORK", 0)
     source, labels = Source(X, None, family), old.copy()
     result = source.run(np.zeros(5), theta, assign="hard", labels_in=labels, labels=labels)
     np.testing.assert_array_equal(labels, old)
