@@ -20,7 +20,7 @@ from skem import BayesianKMeans, EMMixture, GaussianMixture, MAPMixture, Mixture
 from skem.exceptions import DegenerateComponentWarning
 from skem.families import Gaussian, Poisson
 from skem.selection.folds import make_folds
-from skem.selection.hierarchy import Hierarchy
+from skem.selection.hierarchy import MOST_MERGED, Hierarchy
 from skem.selection.neighbors import Neighbors
 
 DATA = Path(__file__).parent / "data"
@@ -194,6 +194,17 @@ def test_neighbours_only_ever_help():
         assert gain > -1e-6 or thin
         raised += gain > 0.1
     assert raised >= 3
+
+
+def test_more_rows_than_are_merged_start_by_those_that_are():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(4, size=3000)
+    scale, mean = np.array([0.2, 1.0])[labels % 2, None], 6.0 * np.stack([labels // 2, labels % 2], axis=1)
+    X = mean + scale * rng.normal(size=(3000, 2))
+    assert len(np.unique(X, axis=0)) > MOST_MERGED
+    selection = MixtureSelection(n_components=range(1, 6), families=[Gaussian(), Gaussian("VVE")]).fit(X)
+    assert selection.n_components_ == 4
+    assert adjusted_rand_score(labels, selection.predict(X)) > 0.99
 
 
 def test_starts_cut_and_join_what_gains_the_most():

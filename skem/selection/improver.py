@@ -2,6 +2,8 @@
 
 from functools import cached_property
 
+import numpy as np
+
 from skem.canonical import canonical_rows
 from skem.families import Gaussian
 from skem.inference.compiled_runs import CompiledRuns
@@ -81,18 +83,31 @@ class Improver:
     def _begin(self, runs, start):
         """Add a run from a start, which has no part in a race where a component has no row or is flat."""
         if isinstance(runs, CompiledRuns):
-            runs.begin(self._codes(start), share=0.0)
-            return
-        model, source = runs.model, runs.source
-        family = model.family
-        given = start.source.seen_by(family).assign_given(model.n_components, codes=start.labels)
-        if (given.n_k > 0).all() and not family.degenerate(given.stats).any():
-            log_weights = safe_log(given.n_k / given.n_k.sum())
-            runs.begin_at(source.run(log_weights, family.mle(given.stats), assign=runs.algorithm.assign))
+            codes = self._codes(runs, start)
+            if codes is not None:
+                runs.begin(codes, share=0.0)
+        elif (state := self._state(runs, start)) is not None:
+            runs.begin_at(runs.source.run(*state, assign=runs.algorithm.assign))
 
-    def _codes(self, start):
-        """Labels of all rows by those of a start's distinct ones."""
-        return start.labels[self._inverse]
+    @staticmethod
+    def _state(runs, start):
+        """Log weights and parameters of a start's rows, or None where a component has no row or is flat."""
+        model = runs.model
+        given = start.source.seen_by(model.family).assign_given(model.n_components, codes=start.labels)
+        if not (given.n_k > 0).all() or model.family.degenerate(given.stats).any():
+            return None
+        return safe_log(given.n_k / given.n_k.sum()), model.family.mle(given.stats)
+
+    def _codes(self, runs, start):
+        """Labels of all rows by those of a start; None where it has some rows only, and says nothing of the others."""
+        if len(start.labels) > self._inverse.max():
+            return start.labels[self._inverse]
+        state = self._state(runs, start)
+        if state is None:
+            return None
+        labels = np.zeros(len(runs.source), dtype=np.int32)
+        runs.source.run(*state, collect=False, assign="hard", labels=labels)
+        return labels
 
     @cached_property
     def _inverse(self):
