@@ -172,9 +172,11 @@ def test_flags_hide_no_groups(seed):
         assert adjusted_rand_score(groups, mixture.fit_predict(X)) > 0.95
         assert not mixture.degenerate_
         np.testing.assert_array_equal(mixture.labels_, mixture.predict(X))
+    exact = Gaussian(rounding=0.0)
+    # a race leaves out runs that climb a spike
     with pytest.warns(DegenerateComponentWarning):
-        exact = EMMixture(3, family=Gaussian(rounding=0.0), random_state=0).fit(X)
-    assert adjusted_rand_score(groups, exact.labels_) < 0.1
+        EMMixture(3, family=exact, init="k-means", random_state=0).fit(X)
+    assert adjusted_rand_score(groups, BayesianKMeans(family=exact).fit_predict(X)) < 0.1
 
 
 def test_coarse_columns_do_not_make_clusters():
@@ -182,7 +184,8 @@ def test_coarse_columns_do_not_make_clusters():
     groups = rng.integers(3, size=600)
     X = np.round(np.array([[0, 0, 0], [3, 3, 0], [0, 3, 3]])[groups] + 0.35 * rng.normal(size=(600, 3)))
     assert BayesianKMeans().fit(X).n_components_ == 3
-    assert BayesianKMeans(family=Gaussian(rounding=0.0)).fit(X).n_components_ > 10
+    with pytest.warns(DegenerateComponentWarning, match="recorded in steps"):
+        assert BayesianKMeans(family=Gaussian(rounding=0.0)).fit(X).n_components_ > 10
 
 
 @pytest.mark.slow
