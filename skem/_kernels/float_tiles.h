@@ -211,7 +211,7 @@ static ALWAYS_INLINE V T(halves)(F a)
 #if W > 1
     T(floats) half[2];
     memcpy(half, &a, sizeof(half));
-    return __builtin_convertvector(half[0], V) + __builtin_convertvector(half[1], V);
+    return AS_DOUBLES(W, V, half[0]) + AS_DOUBLES(W, V, half[1]);
 #else
     return a;
 #endif

@@ -1,8 +1,10 @@
 /* Rows of a block to a struct of arrays, included by tiles.h. */
 
+#include "widen.h"
+
 #if W > 1
 typedef float T(floats) __attribute__((vector_size(W * 4), aligned(4), may_alias));
-#define READ(at) (is_float ? __builtin_convertvector(*(const T(floats) *)(xf + (at)), V) : CAT(xd + (at)))
+#define READ(at) (is_float ? AS_DOUBLES(W, V, *(const T(floats) *)(xf + (at))) : CAT(xd + (at)))
 #else
 #define READ(at) (is_float ? (double)xf[at] : xd[at])
 #endif

@@ -90,6 +90,7 @@ static inline REAL N(tag)(REAL a, INTEGER keep, INTEGER index)
 #endif
 
 #include "panel.h"
+#include "widen.h"
 
 static void N(load)(const void *data, ptrdiff_t row_stride, const void *origin, const void *inv_scale,
                     const int32_t *index, int rows, int d, void *panel)
@@ -172,7 +173,7 @@ typedef N(half) N(wide);
 #elif W > 1
 typedef REAL N(half) __attribute__((vector_size(W * 4), aligned(4), may_alias));
 typedef double N(wide) __attribute__((vector_size(W * 8), aligned(8), may_alias));
-#define WIDEN(p) __builtin_convertvector(*(const N(half) *)(p), N(wide))
+#define WIDEN(p) AS_DOUBLES(W, N(wide), *(const N(half) *)(p))
 #else
 typedef double N(wide);
 #define WIDEN(p) ((double)*(p))
