@@ -1,4 +1,4 @@
-"""Chunks of rows next to centres: what a thread works on, and what it does with a chunk."""
+"""Chunks of rows next to centres: what a thread works on, and what it does with a chunk, piece by piece."""
 
 from cython cimport floating
 from libc.float cimport DBL_MAX, FLT_MAX
@@ -20,8 +20,9 @@ cdef extern from "nearest_dispatch.h" nogil:
                             size_t n_ahead) noexcept nogil
         void (*own)(const void *data, Py_ssize_t row_stride, const double *origin, const double *inv_scale, int rows,
                     int d, const double *centers, const int32_t *labels, double *out) noexcept nogil
-        void (*sums)(const void *data, Py_ssize_t row_stride, const double *origin, int rows, int d,
-                     const double *weight, const int32_t *labels, double *sums, double *mass) noexcept nogil
+        void (*sums)(const void *data, Py_ssize_t row_stride, const double *origin, int rows, int d, int K,
+                     const double *weight, const int32_t *labels, int32_t *order, double *sums,
+                     double *mass) noexcept nogil
         void (*squares)(const double *panel, int d, const double *centers, int K, double *out) noexcept nogil
     const nearest_set *select_nearest(int is_float)
 
@@ -42,17 +43,18 @@ cdef enum:
     OWN = 1                        # squared distance of each row to the centre of its label
     ALL = 2                        # squared distance of each row to each centre
     LARGEST_PANEL = 64             # rows: a bit of a word each
-    TRIED = 192                    # rows of a chunk after which its scores may be given up ...
+    TRIED = 192                    # rows of a piece after which its scores may be given up ...
     HOPELESS = 3                   # ... where more than one row in so many is left to be settled
-    CHUNK_BYTES = 1 << 18          # of a chunk, which is read twice: half of a second-level cache
-    CHUNK_ROWS = 4096
+    PIECE_BYTES = 1 << 18          # of a chunk's piece, which is read twice: half of a second-level cache
+    PIECE_ROWS = 4096
+    CHUNK_ROWS = 1024              # or more: adding a chunk's sums up is nothing beside forming them
 
 cdef struct Job:
     const nearest_set *tiles       # of the numbers that scores are formed in
     const nearest_set *rows        # of the numbers that a chunk's rows are given in
     const nearest_set *doubles
     int mode, d, K, is_float, is_staged, collects
-    Py_ssize_t n, chunk_rows, last_chunk
+    Py_ssize_t n, piece_rows, chunk_rows, last_chunk
     const char *x
     Py_ssize_t row_stride, column_stride
     const double *origin
@@ -81,32 +83,34 @@ cdef struct Job:
 
 cdef struct Buffers:
     double *all                    # the one allocation behind the rest
-    char *stage                    # the chunk, row-major, where the data are not or are to be widened
+    char *stage                    # the piece, row-major, where the data are not or are to be widened
     double *panel
     double *gathered               # a few rows in double
     double *squares                # (K, rows of a panel)
     double *own
     double *sums
-    int32_t *index                 # rows of the chunk to compare with all centres
-    int32_t *close                 # rows of the chunk to decide in double
+    int32_t *index                 # rows of the piece to compare with all centres
+    int32_t *close                 # rows of the piece to decide in double
     int32_t *old                   # labels that the rows to compare had
+    int32_t *order                 # rows of the piece by label, and K numbers
 
 
 cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
-    cdef size_t sizes[9]
+    cdef size_t sizes[10]
     cdef size_t total = 8
     cdef int i
     cdef double *p
-    sizes[0] = <size_t> job.chunk_rows * job.d if job.is_staged else 0
+    sizes[0] = <size_t> job.piece_rows * job.d if job.is_staged else 0
     sizes[1] = <size_t> LARGEST_PANEL * job.d
     sizes[2] = sizes[1]
     sizes[3] = <size_t> LARGEST_PANEL * job.K
-    sizes[4] = job.chunk_rows
+    sizes[4] = job.piece_rows
     sizes[5] = job.n_sums
-    sizes[6] = job.chunk_rows // 2 + 1
-    sizes[7] = job.chunk_rows // 2 + 1
-    sizes[8] = job.chunk_rows // 2 + 1
-    for i in range(9):
+    sizes[6] = job.piece_rows // 2 + 1
+    sizes[7] = job.piece_rows // 2 + 1
+    sizes[8] = job.piece_rows // 2 + 1
+    sizes[9] = (job.piece_rows + job.K) // 2 + 1
+    for i in range(10):
         sizes[i] = (sizes[i] + 7) & ~<size_t>7
         total += sizes[i]
     buf.all = <double *> calloc(total, sizeof(double))
@@ -122,6 +126,7 @@ cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     buf.index = <int32_t *> (buf.sums + sizes[5])
     buf.close = <int32_t *> (buf.sums + sizes[5] + sizes[6])
     buf.old = <int32_t *> (buf.sums + sizes[5] + sizes[6] + sizes[7])
+    buf.order = <int32_t *> (buf.sums + sizes[5] + sizes[6] + sizes[7] + sizes[8])
     return 1
 
 
@@ -149,7 +154,7 @@ cdef inline void copy_rows(
 
 cdef inline void all_squares(
     Job *job, Buffers *buf,
-    const char *x,                 # IN  the chunk, as copy_rows reads it
+    const char *x,                 # IN  the piece, as copy_rows reads it
     bint is_float,                 # IN
     Py_ssize_t row_stride,         # IN
     Py_ssize_t column_stride,      # IN
@@ -164,7 +169,7 @@ cdef inline void all_squares(
 
 cdef inline int fail_bounds(
     Job *job, Buffers *buf,
-    const char *x, Py_ssize_t row_stride,   # IN  the chunk
+    const char *x, Py_ssize_t row_stride,   # IN  the piece
     Py_ssize_t row,                # IN  its first row
     int rows,                      # IN
 ) noexcept nogil:
@@ -183,9 +188,9 @@ cdef inline int fail_bounds(
 
 cdef inline void settle(
     Job *job, Buffers *buf,
-    const char *x, Py_ssize_t row_stride,   # IN  the chunk, in the rows' numbers
+    const char *x, Py_ssize_t row_stride,   # IN  the piece, in the rows' numbers
     Py_ssize_t row,                # IN  its first row
-    int count,                     # IN  rows of the chunk in buf.close
+    int count,                     # IN  rows of the piece in buf.close
 ) noexcept nogil:
     """Label rows by distances from differences, the first of equal ones."""
     cdef int panel = job.doubles.rows, at = 0, m, n, r, k, label, old
@@ -209,7 +214,7 @@ cdef inline void settle(
                     second = square
             r = buf.close[at + n]
             if job.discount != NULL:
-                # without bounds all rows of the chunk are compared, in their order
+                # without bounds all rows of the piece are compared, in their order
                 old = buf.old[r]
                 if old >= 0 and buf.squares[old * <Py_ssize_t> panel + n] - best <= job.slack:
                     label = old
@@ -221,9 +226,10 @@ cdef inline void settle(
 
 cdef inline void assign(
     Job *job, Buffers *buf,
-    const char *x, Py_ssize_t row_stride,   # IN  the chunk, in the rows' numbers
+    const char *x, Py_ssize_t row_stride,   # IN  the piece, in the rows' numbers
     Py_ssize_t row,                # IN  its first row
     int rows,                      # IN
+    Py_ssize_t n_left,             # IN  at least as many, that lie there
 ) noexcept nogil:
     cdef int panel = job.tiles.rows, count = rows, n_close = 0, at = 0, moved = 0, m, n, r
     cdef uint64_t close
@@ -246,7 +252,7 @@ cdef inline void assign(
         # the next panel's rows, where they lie one after the other
         n_ahead = 0
         if job.drift == NULL and row_stride == job.d:
-            n_ahead = <size_t> min(panel, count - at - m) * job.d * job.rows.itemsize
+            n_ahead = <size_t> min(panel, n_left - at - m) * job.d * job.rows.itemsize
         close = job.tiles.nearest(buf.panel, job.d, job.packed, job.K, job.keep, job.reach, job.norm, m, labels,
                                   NULL if lower == NULL else bounds,
                                   x + <size_t> (at + m) * job.d * job.rows.itemsize, n_ahead)
@@ -268,16 +274,16 @@ cdef inline void assign(
     if job.collects:
         if job.weight != NULL:
             weight = job.weight + row
-        job.rows.sums(x, row_stride, job.origin, rows, job.d, weight, new, buf.sums,
+        job.rows.sums(x, row_stride, job.origin, rows, job.d, job.K, weight, new, buf.order, buf.sums,
                       buf.sums + <Py_ssize_t> job.K * job.d)
-    buf.sums[job.n_sums - 3] = moved
-    buf.sums[job.n_sums - 2] = count
-    buf.sums[job.n_sums - 1] = n_close
+    buf.sums[job.n_sums - 3] += moved
+    buf.sums[job.n_sums - 2] += count
+    buf.sums[job.n_sums - 1] += n_close
 
 
 cdef inline void write_all(
     Job *job, Buffers *buf,
-    const char *x,                 # IN  the chunk as the user's array holds it
+    const char *x,                 # IN  the piece as the user's array holds it
     Py_ssize_t row,                # IN  its first row
     int rows,                      # IN
 ) noexcept nogil:
@@ -294,7 +300,7 @@ cdef inline void write_all(
         at += m
 
 
-cdef inline void run_chunk(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
+cdef inline void _run_piece(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
     cdef const char *x = job.x + row * job.row_stride * (4 if job.is_float else 8)
     cdef Py_ssize_t row_stride = job.row_stride
     if job.mode == ALL:
@@ -311,4 +317,10 @@ cdef inline void run_chunk(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
         job.rows.own(x, row_stride, job.origin, job.inv_scale, rows, job.d, job.centers, job.given + row,
                      job.out + row)
     else:
-        assign(job, buf, x, row_stride, row, rows)
+        assign(job, buf, x, row_stride, row, rows, rows if job.is_staged else job.n - row)
+
+
+cdef inline void run_chunk(Job *job, Buffers *buf, Py_ssize_t row, Py_ssize_t end) noexcept nogil:
+    while row < end:
+        _run_piece(job, buf, row, <int> min(job.piece_rows, end - row))
+        row += job.piece_rows

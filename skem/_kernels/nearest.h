@@ -106,30 +106,47 @@ static void N(load_doubles)(const void *data, ptrdiff_t row_stride, const void *
 
 /* ---- the nearest of all centres -------------------------------------------------------------- */
 
+/* Sums of squares of a panel's columns, in two parts that do not wait for one another. */
+static ALWAYS_INLINE void N(add_squares)(const REAL *x, int d, V total[2][DEEP])
+{
+    for (int left = d; left > 0; left -= 2)
+        for (int i = 0; i < 2 && i < left; i++, x += ROWS)
+            for (int v = 0; v < DEEP; v++) {
+                V a = CAT(x + v * LANES);
+                total[i][v] += a * a;
+            }
+}
+
 /* Labels of the rows of a panel. packed: centres in tiles, a tile being TILE times -|c|^2 / 2, then TILE coordinates
  * a column. keep clears the low bits that hold an index. A score is off by at most reach (|x|^2 / 2 + norm), norm the
- * largest |c|^2. lower, or NULL: no centre but the nearest is nearer than this. The n_ahead bytes at `ahead` are fetched,
- * a share with each tile, for whoever reads them next. Returns, as bits, the rows that
- * rounding may have decided, overflow among it. */
+ * largest |c|^2. lower, or NULL: no centre but the nearest is nearer than this. The n_ahead bytes at `ahead` are
+ * fetched, a share with each step, for whoever reads them next. Returns, as bits, the rows that rounding may have
+ * decided, overflow among it. */
 static uint64_t N(nearest)(const void *panel, int d, const void *packed, int K, int64_t keep, double reach, double norm,
                            int rows, int32_t *labels, float *lower, const void *ahead, size_t n_ahead)
 {
     const REAL *x = panel, *w = packed;
     const char *fetched = ahead, *last = fetched + n_ahead;
-    size_t share = n_ahead / ((K + TILE - 1) / TILE) + 64;
-    V best[DEEP], second[DEEP], gap[DEEP], square[DEEP];
-    for (int v = 0; v < DEEP; v++) best[v] = second[v] = SPLAT(LOWEST);
+    size_t share = n_ahead / ((size_t)((d + STEP - 1) / STEP) * ((K + TILE - 1) / TILE)) + 64;
+    V best[DEEP], second[DEEP], gap[DEEP], square[DEEP], total[2][DEEP];
+    for (int v = 0; v < DEEP; v++) {
+        best[v] = second[v] = SPLAT(LOWEST);
+        total[0][v] = total[1][v] = SPLAT((REAL)0);
+    }
     for (int k = 0; k < K; k += TILE) {
         V a[TILE][DEEP];
-        for (size_t at = 0; at < share && fetched < last; at += 64, fetched += 64) FETCH(fetched);
         for (int c = 0; c < TILE; c++)
             for (int v = 0; v < DEEP; v++) a[c][v] = SPLAT(w[c]);
         w += TILE;
-        for (int j = 0; j < d; j++, w += TILE) {
-            const REAL *p = x + (size_t)j * ROWS;
-            V x0 = CAT(p), x1 = CAT(p + LANES), x2 = CAT(p + 2 * LANES);
-            for (int c = 0; c < TILE; c++) {
-                a[c][0] += w[c] * x0; a[c][1] += w[c] * x1; a[c][2] += w[c] * x2;
+        for (int j = 0; j < d;) {
+            int end = d - j < STEP ? d : j + STEP;
+            for (size_t at = 0; at < share && fetched < last; at += 64, fetched += 64) FETCH(fetched);
+            for (; j < end; j++, w += TILE) {
+                const REAL *p = x + (size_t)j * ROWS;
+                V x0 = CAT(p), x1 = CAT(p + LANES), x2 = CAT(p + 2 * LANES);
+                for (int c = 0; c < TILE; c++) {
+                    a[c][0] += w[c] * x0; a[c][1] += w[c] * x1; a[c][2] += w[c] * x2;
+                }
             }
         }
         for (int c = 0; c < TILE; c++)
@@ -139,17 +156,14 @@ static uint64_t N(nearest)(const void *panel, int d, const void *packed, int K, 
                 best[v] = MAX(best[v], s);
             }
     }
+    N(add_squares)(x, d, total);
     for (int v = 0; v < DEEP; v++) {
-        V total = SPLAT((REAL)0);
-        for (int j = 0; j < d; j++) {
-            V a = CAT(x + (size_t)j * ROWS + v * LANES);
-            total += a * a;
-        }
-        V margin = (total * (REAL)0.5 + (REAL)norm) * (REAL)reach;
+        V squares = total[0][v] + total[1][v];
+        V margin = (squares * (REAL)0.5 + (REAL)norm) * (REAL)reach;
         gap[v] = best[v] - second[v] - margin * (REAL)2;
-        square[v] = total - second[v] * (REAL)2 - margin * (REAL)4;
+        square[v] = squares - second[v] * (REAL)2 - margin * (REAL)4;
     }
-    const REAL *tops = (const REAL *)best, *gaps = (const REAL *)gap, *squares = (const REAL *)square;
+    const REAL *tops = (const REAL *)best, *gaps = (const REAL *)gap, *farther = (const REAL *)square;
     uint64_t close = 0;
     for (int n = 0; n < rows; n++) {
         INTEGER bits;
@@ -159,7 +173,7 @@ static uint64_t N(nearest)(const void *panel, int d, const void *packed, int K, 
     }
     if (lower != NULL)
         for (int n = 0; n < rows; n++)
-            lower[n] = squares[n] > 0 ? sqrtf(squares[n] < FLT_MAX ? (float)squares[n] : FLT_MAX) * BELOW : 0;
+            lower[n] = farther[n] > 0 ? sqrtf(farther[n] < FLT_MAX ? (float)farther[n] : FLT_MAX) * BELOW : 0;
     return close;
 }
 
@@ -220,14 +234,50 @@ static void N(own)(const void *data, ptrdiff_t row_stride, const double *origin,
     }
 }
 
-/* sums[label] += weight (x - origin), mass[label] += weight; weight NULL means 1. */
-static void N(sums)(const void *data, ptrdiff_t row_stride, const double *origin, int rows, int d,
-                    const double *weight, const int32_t *labels, double *sums, double *mass)
+/* to += weight (x - origin) over a cluster's members, in SPAN vectors of columns. */
+static ALWAYS_INLINE void N(add_members)(const REAL *x, ptrdiff_t row_stride, const double *origin,
+                                         const int32_t *members, int count, const double *weight, double *to)
+{
+    N(wide) a[SPAN];
+    PRAGMA(GCC unroll 8) for (int v = 0; v < SPAN; v++) a[v] = WCAT(to + v * W);
+    for (int i = 0; i < count; i++) {
+        const REAL *row = x + members[i] * row_stride;
+        double w = weight == NULL ? 1.0 : weight[members[i]];
+        PRAGMA(GCC unroll 8) for (int v = 0; v < SPAN; v++) a[v] += (WIDEN(row + v * W) - WCAT(origin + v * W)) * w;
+    }
+    PRAGMA(GCC unroll 8) for (int v = 0; v < SPAN; v++) WAT(to + v * W) = a[v];
+}
+
+/* The first multiple of SPAN vectors of columns, cluster by cluster. `order` takes the rows by label, and then where
+ * each label's end. */
+static void N(add_wide)(const REAL *x, ptrdiff_t row_stride, const double *origin, int rows, int d, int K,
+                        const double *weight, const int32_t *labels, int32_t *order, double *sums)
+{
+    int32_t *end = order + rows;
+    memset(end, 0, (size_t)K * sizeof *end);
+    for (int n = 0; n < rows; n++) end[labels[n]]++;
+    for (int k = 0, first = 0; k < K; k++) {
+        int count = end[k];
+        end[k] = first;
+        first += count;
+    }
+    for (int n = 0; n < rows; n++) order[end[labels[n]]++] = n;
+    for (int k = 0, first = 0; k < K; first = end[k], k++)
+        for (int j = 0; j + SPAN * W <= d && end[k] > first; j += SPAN * W)
+            N(add_members)(x + j, row_stride, origin + j, order + first, end[k] - first, weight,
+                           sums + (size_t)k * d + j);
+}
+
+/* sums[label] += weight (x - origin), mass[label] += weight; weight NULL means 1. order: scratch, rows + K. */
+static void N(sums)(const void *data, ptrdiff_t row_stride, const double *origin, int rows, int d, int K,
+                    const double *weight, const int32_t *labels, int32_t *order, double *sums, double *mass)
 {
     const REAL *x = data;
+    int wide = (size_t)K * d > FEW ? d / (SPAN * W) * (SPAN * W) : 0;
+    if (wide > 0) N(add_wide)(x, row_stride, origin, rows, d, K, weight, labels, order, sums);
     for (int n = 0; n < rows; n++, x += row_stride) {
         double *to = sums + (size_t)labels[n] * d, w = weight == NULL ? 1.0 : weight[n];
-        int j = 0;
+        int j = wide;
         mass[labels[n]] += w;
         for (; j + W <= d; j += W) WAT(to + j) += (WIDEN(x + j) - WCAT(origin + j)) * w;
         for (; j < d; j++) to[j] += ((double)x[j] - origin[j]) * w;

@@ -20,8 +20,8 @@ from libc.string cimport memset
 from skem._kernels.passes import max_threads
 
 from skem._kernels._nearest cimport (
-    ALL, ASSIGN, CHUNK_BYTES, CHUNK_ROWS, LARGEST_PANEL, OWN, TILE, Buffers, Job, allocate_buffers, pass_turn,
-    run_chunk, select_nearest, take_ticket, wait_turn,
+    ALL, ASSIGN, CHUNK_ROWS, LARGEST_PANEL, OWN, PIECE_BYTES, PIECE_ROWS, TILE, Buffers, Job, allocate_buffers,
+    pass_turn, run_chunk, select_nearest, take_ticket, wait_turn,
 )
 
 # Float scores whose best two differ by less, relative to the squares, are settled in double: above this, too many.
@@ -43,7 +43,7 @@ cdef void _worker(Job *job) noexcept nogil:
             break
         memset(buf.sums, 0, job.n_sums * sizeof(double))
         row = chunk * job.chunk_rows
-        run_chunk(job, &buf, row, <int> min(job.chunk_rows, job.n - row))
+        run_chunk(job, &buf, row, min(row + job.chunk_rows, job.n))
         wait_turn(&job.turn, chunk)
         for i in range(job.n_sums):
             job.total[i] += buf.sums[i]
@@ -75,8 +75,10 @@ cdef _run(Job *job, double work, int n_threads):
     cdef Py_ssize_t n_chunks, slice_chunks
     cdef Py_ssize_t panel = max(job.tiles.rows, job.doubles.rows)
     # the size of chunks depends on the work alone, never on the threads, for the sums to have the same bits
-    job.chunk_rows = <Py_ssize_t> min(<double> min(CHUNK_ROWS, CHUNK_BYTES // (job.rows.itemsize * job.d)), 5e7 / work)
-    job.chunk_rows = max(panel, job.chunk_rows // panel * panel)
+    job.piece_rows = <Py_ssize_t> min(<double> min(PIECE_ROWS, PIECE_BYTES // (job.rows.itemsize * job.d)), 5e7 / work)
+    job.piece_rows = max(panel, job.piece_rows // panel * panel)
+    job.chunk_rows = <Py_ssize_t> min(<double> CHUNK_ROWS, 5e7 / work)
+    job.chunk_rows = max(<Py_ssize_t> 1, (job.chunk_rows + job.piece_rows - 1) // job.piece_rows) * job.piece_rows
     n_chunks = (job.n + job.chunk_rows - 1) // job.chunk_rows
     n_threads = min(n_threads or max_threads(), n_chunks)
     if job.n * work < 1e6:

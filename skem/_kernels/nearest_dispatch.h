@@ -14,6 +14,15 @@
 /* Centres that are scored together. */
 #define TILE 4
 
+/* Columns that are scored between two requests for memory: more requests at once would wait for one another. */
+#define STEP 64
+
+/* Vectors of columns in which a cluster's rows are summed together. */
+#define SPAN 8
+
+/* Sums that a first-level cache holds, beside rows: more leave it between one row of a cluster and the next. */
+#define FEW 4096
+
 /* Takes a bound in float down past its rounding. */
 #define BELOW (1.0f - 1.0f / (1 << 20))
 
@@ -36,8 +45,8 @@ typedef struct {
                         int rows, int32_t *labels, float *lower, const void *ahead, size_t n_ahead);
     void (*own)(const void *data, ptrdiff_t row_stride, const double *origin, const double *inv_scale, int rows, int d,
                 const double *centers, const int32_t *labels, double *out);
-    void (*sums)(const void *data, ptrdiff_t row_stride, const double *origin, int rows, int d, const double *weight,
-                 const int32_t *labels, double *sums, double *mass);
+    void (*sums)(const void *data, ptrdiff_t row_stride, const double *origin, int rows, int d, int K,
+                 const double *weight, const int32_t *labels, int32_t *order, double *sums, double *mass);
     void (*squares)(const double *panel, int d, const double *centers, int K, double *out);
 } nearest_set;
 
