@@ -243,15 +243,17 @@ class Moments(SuffStats):
         return squares.sum(axis=0) if shared else squares
 
     def merge(self, other):
-        kappa = self.kappa + other.kappa
-        with np.errstate(invalid="ignore"):
-            share = np.where(kappa > 0, other.kappa / kappa, 0.0)
-        deviation = other.mean - self.mean
+        own, added = self._arrays, other._arrays
+        kappa = own["kappa"] + added["kappa"]
+        # components without a row have none to share
+        share = added["kappa"] / np.where(kappa > 0, kappa, 1.0)
+        deviation = added["mean"] - own["mean"]
+        between = self._spread(own["kappa"] * share, deviation)
         arrays = {
             "kappa": kappa,
-            "mean": self.mean + share[:, None] * deviation,
-            "nu": self.nu + other.nu,
-            "scatter": self.scatter + other.scatter + self._spread(self.kappa * share, deviation),
+            "mean": own["mean"] + share[:, None] * deviation,
+            "nu": own["nu"] + added["nu"],
+            "scatter": own["scatter"] + added["scatter"] + between,
         }
         return type(self)(arrays, self.shared)
 

@@ -8,22 +8,18 @@ import numpy as np
 import pytest
 from scipy.cluster.hierarchy import is_valid_linkage
 from scipy.special import gammaln
+from searches import objective, problem, rows
 from sklearn.datasets import load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 
 import skem.inference.search as search_module
 from skem import BayesianKMeans
-from skem.distinct import DistinctSource
-from skem.engine import Source
-from skem.families import Bernoulli, Gaussian, Poisson
-from skem.inference import restarts
+from skem.families import Gaussian, Poisson
 from skem.inference.cuts import _whitening
 from skem.inference.hard import MaximizationExpectation, settle
-from skem.inference.model import Model
 from skem.inference.moves import Doubts
-from skem.inference.partition import Evidence, Merges
+from skem.inference.partition import Merges
 from skem.inference.search import Search
-from skem.summary import summarize
 from skem.weights import PARTITION_PRIORS
 
 KINDS = ("full", "tied", "diag", "spherical", "EII", "EEI")
@@ -31,34 +27,6 @@ KINDS = ("full", "tied", "diag", "spherical", "EII", "EEI")
 FAMILIES = [*(Gaussian(kind, covariance_prior="default") for kind in KINDS), Poisson()]
 each_family = pytest.mark.parametrize("family", FAMILIES, ids=repr)
 each_prior = pytest.mark.parametrize("prior", PARTITION_PRIORS)
-
-
-def rows(family, n=160, d=3, k=5, seed=0):
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(k, size=n)
-    if isinstance(family, Poisson):
-        return rng.poisson(np.exp(rng.normal(2.0, 1.2, size=(k, d)))[labels]).astype(float)
-    return 4.0 * rng.normal(size=(k, d))[labels] + rng.normal(size=(n, d)) * np.exp(rng.normal(size=(k, 1)))[labels]
-
-
-def problem(family, X, weight=None, prior="dirichlet"):
-    """Evidence and distinct rows."""
-    family = family.bind(summarize(X, weight, family.equivariance))
-    source, _ = DistinctSource.of(Source(X, weight, family))
-    partitions = PARTITION_PRIORS[prior](1.0)
-    return Evidence(Model.build(family, partitions.weights(1), 1, source), partitions), source
-
-
-def objective(evidence, source, labels):
-    """Of a partition, cluster by cluster from its rows."""
-    family, prior = evidence.model.family, evidence.prior
-    weight = np.ones(len(source)) if source.weight is None else source.weight
-    given = source.assign_given(labels.max() + 1, codes=labels)
-    priors = family.prior(labels.max() + 1)
-    value = np.sum(family.log_normalizer(priors.merge(given.stats))) - np.sum(family.log_normalizer(priors))
-    assert prior.n_components == 1
-    n_k = np.bincount(labels, weight)
-    return value + evidence.of_sizes(n_k) + evidence.model.log_base
 
 
 @each_family
@@ -288,10 +256,9 @@ def test_many_rows_begin_with_a_sample(monkeypatch):
     [
         (None, "draw", {"TEMPERATURES": ()}),
         (17, "shift", {"BORDERS": ()}),
-        (160, "split", {"N_LOSING": 0}),
         (152, "merge", {"N_LOSING": 0}),
     ],
-    ids=["draws", "shifts", "losing split", "losing merge"],
+    ids=["draws", "shifts", "losing merge"],
 )
 def test_moves_at_the_end_lead_higher(number, kind, without, monkeypatch):
     # the repository's folder comes last, for an installed skem to stay the one that is tested
@@ -315,37 +282,6 @@ def test_moves_at_the_end_lead_higher(number, kind, without, monkeypatch):
     assert gained
     for now in gained:
         assert now.objective == pytest.approx(objective(evidence, source, now.labels), rel=1e-13)
-
-
-def test_few_rows_that_repeat_begin_many_times(monkeypatch):
-    rng = np.random.default_rng(1)
-    labels = rng.integers(2, size=2000)
-    X = (rng.random((2000, 5)) < np.array([[0.8] * 5, [0.2] * 5])[labels]) * 1.0
-    evidence, source = problem(Bernoulli(), X)
-    assert len(source) == 32
-    found = Search(evidence, source, np.random.default_rng(0)).run(np.zeros(32, dtype=np.int32), 1)
-    assert found.objective == pytest.approx(objective(evidence, source, found.labels), rel=1e-13)
-    monkeypatch.setattr(restarts, "REPEATED", 100.0)
-    before = Search(evidence, source, np.random.default_rng(0)).run(np.zeros(32, dtype=np.int32), 1)
-    assert found.objective > before.objective + 1.0
-
-
-def test_a_climb_that_meets_the_best_does_not_rest_again():
-    evidence, source = problem(FAMILIES[0], rows(FAMILIES[0], n=400, k=4))
-    search = Search(evidence, source, np.random.default_rng(0))
-    labels, n_clusters = search.run(np.zeros(len(source), dtype=np.int32), 1).labels, search.best.n_clusters
-    turned = (labels + 1) % n_clusters
-
-    def rests(moved):
-        # so many rows of each cluster in the next one
-        given = turned.copy()
-        for k in range(n_clusters):
-            given[np.flatnonzero(turned == k)[:moved]] = (k + 1) % n_clusters
-        search.now = evidence.partition(source, given, n_clusters)
-        return search._rest()
-
-    assert not rests(1)
-    assert rests(20)
 
 
 @pytest.mark.parametrize("family", [FAMILIES[0], FAMILIES[-2]], ids=repr)

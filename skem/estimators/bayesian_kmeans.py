@@ -237,10 +237,14 @@ class BayesianKMeans(BaseMixture):
     def _begin(self, search, source, run, is_given, warm):
         """Labels of the distinct rows where a search begins, and the number of clusters."""
         if warm:
-            return self.predict(source.X)[search.source.index], self.n_components_
+            labels = self.predict(source.X)[search.source.index]
+            search.prefer(search.evidence.partition(search.source, labels, self.n_components_).stats)
+            return labels, self.n_components_
         labels = np.zeros(len(search.source), dtype=np.int32)
         if is_given:
             given = start(source, self._n_start, self.init, None, MaximizationExpectation.assign)
+            # under another one the clusters that are given may not be worth keeping
+            search.prefer(given.stats)
             state = UPDATES["evidence"](search.evidence.at(self._n_start), given.stats, given.n_k)
             search.source.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
             return labels, self._n_start

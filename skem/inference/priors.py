@@ -8,6 +8,8 @@ from skem.starts import start
 
 # A gain of the evidence below this share of it is rounding.
 ROUNDING = 1e-12
+# Numbers in statistics up to which all priors are tried at once.
+STACKED = 1 << 18
 
 
 def offers_priors(family):
@@ -31,17 +33,26 @@ def likeliest_prior(model, stats):
     """
     if not offers_priors(model.family):
         return model
-    families = model.family.priors()
-
-    def evidence(family, prior):
-        return float(np.sum(family.log_normalizer(prior.merge(stats))) - np.sum(family.log_normalizer(prior)))
-
+    families, log_normalizer = model.family.priors(), model.family.log_normalizer
     priors = [family.prior(model.n_components) for family in families]
-    values = [evidence(family, prior) for family, prior in zip(families, priors, strict=True)]
-    best, now = int(np.argmax(values)), evidence(model.family, model.prior)
+    values = _evidences(log_normalizer, priors, stats)
+    best, [now] = int(np.argmax(values)), _evidences(log_normalizer, [model.prior], stats)
     if not values[best] - now > ROUNDING * abs(now):
         return model
     return model._replace(family=families[best], prior=priors[best])
+
+
+def _evidences(log_normalizer, priors, stats):
+    """Log evidence of statistics under each of some priors, ndarray of shape (n_priors,)."""
+    n_components = stats.n_components
+    numbers = sum(value.size for value in stats.to_dict()["arrays"].values())
+    if np.ndim(log_normalizer(priors[0])) == 0 or numbers * len(priors) > STACKED:
+        # what components share is not to be stacked, nor is what would be large
+        return np.array([np.sum(log_normalizer(prior.merge(stats)) - log_normalizer(prior)) for prior in priors])
+    stacked = priors[0].concatenate(priors[1:])
+    posterior = stacked.merge(stats.take(np.tile(np.arange(n_components), len(priors))))
+    terms = log_normalizer(posterior) - log_normalizer(stacked)
+    return terms.reshape(len(priors), n_components).sum(axis=1)
 
 
 def prior_of_rows(model, source):

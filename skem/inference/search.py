@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from skem.canonical import CanonicalRows
+from skem.inference.attempts import Attempts
 from skem.inference.base import Fit
 from skem.inference.hard import ROUNDING, MaximizationExpectation, settle
 from skem.inference.moves import Doubts, Move, losing, split
@@ -18,8 +19,10 @@ from skem.starts import seed_labels
 SAMPLE, SAMPLE_COLUMNS = 1 << 14, 1 << 11
 # Batch updates of all rows after a round of splits; the last round goes on until labels rest.
 ROUND_UPDATES = 4
-# Fresh starts from many clusters: what multiplies the number that was found, and what is added.
-SURPLUS = ((2, 8), (1, 2))
+# Fresh starts from many clusters, in turn: what multiplies the number that was found, and what is added.
+SURPLUS = ((2, 8), (2, 2), (1, 2), (4, 12))
+# Fresh starts in vain after which there are no more, and nats by which climbs that have come to the same may differ.
+IN_VAIN, ALIKE = 3, 1.0
 # Rows a cluster has on average, at least, where there are many; but a few clusters may have one row each.
 LEAST_ROWS, FEWEST = 5, 10
 # Temperatures at which labels are drawn, in turn with the shifts below and round again, until all were in vain.
@@ -84,9 +87,7 @@ class Search:
         # a best partition whose prior its clusters like best
         self._content: Any = None
         self._divided_by: Any = None  # family under whose prior clusters were split or merged last
-        # which failed attempt at a split a row took part in last, and the attempts
-        self._tried = np.full(len(source), -1, dtype=np.int32)
-        self._failed: list[Move] = []
+        self._failed = Attempts(len(source), SAME)
 
     def run(self, labels, n_clusters, monitor=None, thorough=True):
         """Search from a partition.
@@ -136,15 +137,20 @@ class Search:
         """Take the prior that the clusters of the best like best; whether that is another."""
         if self.now is not self.best or self.now is self._content:
             return False
-        model = self.evidence.at(self.best.n_clusters)
-        likelier = likeliest_prior(model, self.best.stats)
-        if likelier is model:
+        if not self.prefer(self.best.stats):
             self._content = self.now
             return False
-        self._take_prior(likelier)
         self.now = self.evidence.occupied(self.best.labels, self.best.stats, self.best.n_k)
         self._note("prior")
         return True
+
+    def prefer(self, stats):
+        """Judge by the prior that statistics of clusters like best from now on; whether that is another."""
+        model = self.evidence.at(stats.n_components)
+        likelier = likeliest_prior(model, stats)
+        if likelier is not model:
+            self._take_prior(likelier)
+        return likelier is not model
 
     def _take_prior(self, model):
         """Judge by another prior from now on: what has failed under the last may succeed, but where all were one."""
@@ -152,8 +158,7 @@ class Search:
         model = model._replace(log_base=old.log_base, total_weight=old.total_weight)
         self.evidence = Evidence(model, self.evidence.partitions)
         self.source = self.source.seen_by(model.family)
-        divided = np.array([move.n_parts > 1 for move in self._failed] + [False])
-        self._tried[divided[self._tried]] = -1
+        self._failed.forget()
 
     def _found_in_sample(self, labels, n_clusters, size):
         """Labels of all rows from a search in some of them, and the number of clusters."""
@@ -168,18 +173,24 @@ class Search:
         return labels, len(state.n_k)
 
     def _climb_anew(self):
-        """Climb from many clusters, and from a few too many unless that led back to where the search was."""
-        for factor, surplus in SURPLUS:
-            while True:
-                before = self.best
-                if self.done:
-                    return
-                self._climb(*self.small_clusters(factor * before.n_clusters + surplus))
-                # clusters found anew ask for as many more: what was too many before may have been too few
-                if self.best.n_clusters <= before.n_clusters:
-                    break
-            if self.best is before and not self._is_better(before, self.now):
+        """Climb from many clusters, again and again, until a climb comes to where the best one has been."""
+        turn = n_vain = 0
+        while not self.done and n_vain < IN_VAIN:
+            before = self.best
+            factor, surplus = SURPLUS[turn % len(SURPLUS)]
+            self._climb(*self.small_clusters(factor * before.n_clusters + surplus))
+            if self._found_again(before):
                 return
+            n_vain = n_vain + 1 if self.best is before else 0
+            # clusters found anew ask for as many more: what was too many before may have been too few
+            if self.best.n_clusters <= before.n_clusters:
+                turn += 1
+
+    def _found_again(self, before):
+        """Whether the last climb has come to a partition as good as, or much like, the best one before it."""
+        if self.best is not before:
+            return self.best.objective - before.objective <= ALIKE
+        return self.now.objective >= before.objective - ALIKE or self.now.resembles(before, self.source.weight, SAME)
 
     def small_clusters(self, n_clusters):
         """Labels of many clusters by k-means, and how many there are."""
@@ -288,29 +299,18 @@ class Search:
 
     # -- splits ----------------------------------------------------------------------------------
 
-    def _attempt(self, positions):
-        """The split of about these rows that has failed before, or None."""
-        # rows of no attempt have number -1
-        count = np.bincount(self._tried[positions] + 1)
-        most = int(np.argmax(count))
-        if most == 0:
-            return None
-        failed = self._failed[most - 1]
-        return failed if count[most] > SAME * max(len(positions), len(failed.positions)) else None
-
     def _split_all(self):
         """Split every cluster that gains from it."""
         members = self._members()
         moves = []
         for k, positions in enumerate(members):
-            if len(positions) < 2 or self._attempt(positions) is not None:
+            if len(positions) < 2 or self._failed.of(positions) is not None:
                 continue
             move = split(self._place([k], members))
             if move is not None and move.gain > 0:
                 moves.append(move)
             else:
-                self._tried[positions] = len(self._failed)
-                self._failed.append(move or Move("split", [k], positions, np.zeros_like(positions), 1, -np.inf))
+                self._failed.add(move or Move("split", [k], positions, np.zeros_like(positions), 1, -np.inf))
         moves.sort(key=lambda move: -move.gain)
         return self._accept_together("split", moves)
 
@@ -382,7 +382,7 @@ class Search:
     def _follow_up(self):
         """Let all rows settle after the moves that lose least, for they may then gain."""
         members = self._members()
-        attempts = [self._attempt(positions) for positions in members]
+        attempts = [self._failed.of(positions) for positions in members]
         moves = losing(self.evidence, self.now, attempts, lambda clusters: self._place(clusters, members))
         for move in moves[:N_LOSING]:
             after = self._moved(self._after([move]), ROUND_UPDATES)

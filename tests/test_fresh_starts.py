@@ -1,0 +1,75 @@
+"""Searches that begin again, and those that begin where they are told."""
+
+import numpy as np
+import pytest
+from searches import objective, problem, rows
+from sklearn.datasets import load_breast_cancer
+
+import skem.inference.search as search_module
+from skem import BayesianKMeans
+from skem.families import Bernoulli, Gaussian
+from skem.inference import restarts
+from skem.inference.search import Search
+
+# under a prior that stays, so that one evidence judges all that a search does
+FAMILY = Gaussian(covariance_prior="default")
+
+
+@pytest.fixture(scope="module")
+def tumours():
+    """Ten measurements with long tails: climbs from different starts end at different partitions."""
+    return load_breast_cancer().data[:, :10]
+
+
+def test_climbs_go_on_until_two_agree(tumours, monkeypatch):
+    found = BayesianKMeans(random_state=0).fit(tumours)
+    monkeypatch.setattr(search_module, "IN_VAIN", 0)
+    assert found.log_evidence_ > BayesianKMeans(random_state=0).fit(tumours).log_evidence_ + 10.0
+
+
+def test_climbs_that_agree_are_the_last(monkeypatch):
+    evidence, source = problem(FAMILY, rows(FAMILY, n=400, k=4))
+    search, starts = Search(evidence, source, np.random.default_rng(0)), []
+    begin = search.small_clusters
+    monkeypatch.setattr(search, "small_clusters", lambda n_clusters: starts.append(n_clusters) or begin(n_clusters))
+    search.run(np.zeros(len(source), dtype=np.int32), 1)
+    assert len(starts) == 1
+
+
+def test_a_search_is_no_lower_than_where_it_begins(tumours):
+    found = BayesianKMeans(random_state=0).fit(tumours)
+    least = found.log_evidence_ - 1e-9 * abs(found.log_evidence_)
+    assert found.family_.prior_scale_ < 1.0
+    assert BayesianKMeans(init=found.labels_, random_state=1).fit(tumours).log_evidence_ >= least
+    assert found.set_params(warm_start=True, random_state=1).fit(tumours).log_evidence_ >= least
+
+
+def test_few_rows_that_repeat_begin_many_times(monkeypatch):
+    rng = np.random.default_rng(1)
+    shares = rng.random((3, 6))
+    X = (rng.random((2000, 6)) < shares[rng.integers(3, size=2000)]) * 1.0
+    evidence, source = problem(Bernoulli(), X)
+    assert len(source) == 64
+    found = Search(evidence, source, np.random.default_rng(0)).run(np.zeros(64, dtype=np.int32), 1)
+    assert found.objective == pytest.approx(objective(evidence, source, found.labels), rel=1e-13)
+    monkeypatch.setattr(restarts, "REPEATED", 100.0)
+    before = Search(evidence, source, np.random.default_rng(0)).run(np.zeros(64, dtype=np.int32), 1)
+    assert found.objective > before.objective + 1.0
+
+
+def test_a_climb_that_meets_the_best_does_not_rest_again():
+    evidence, source = problem(FAMILY, rows(FAMILY, n=400, k=4))
+    search = Search(evidence, source, np.random.default_rng(0))
+    labels, n_clusters = search.run(np.zeros(len(source), dtype=np.int32), 1).labels, search.best.n_clusters
+    turned = (labels + 1) % n_clusters
+
+    def rests(moved):
+        # so many rows of each cluster in the next one
+        given = turned.copy()
+        for k in range(n_clusters):
+            given[np.flatnonzero(turned == k)[:moved]] = (k + 1) % n_clusters
+        search.now = evidence.partition(source, given, n_clusters)
+        return search._rest()
+
+    assert not rests(1)
+    assert rests(20)
