@@ -26,7 +26,7 @@ IN_VAIN, ALIKE = 3, 1.0
 # Rows a cluster has on average, at least, where there are many; but a few clusters may have one row each.
 LEAST_ROWS, FEWEST = 5, 10
 # Temperatures at which labels are drawn, in turn with the shifts below and round again, until all were in vain.
-TEMPERATURES = (1.0, 2.0, 1.0, 4.0, 1.0, 8.0)
+TEMPERATURES = (1.0, 2.0, 4.0)
 # Nats by which rows prefer another cluster that one takes in, and, negative, those by which rows that it gives away
 # prefer it.
 BORDERS = (1.0, 3.0, -1.0, -3.0)
