@@ -2,7 +2,7 @@
 
 A pass and an update map statistics to statistics. Where their steps grow small and slow, the last few tell where they
 lead, and a leap goes there. What it costs is a pass that would have been made anyway: its score says whether the
-objective has risen, and its step whether the run is on its course; if not the plain step is taken that was left.
+objective has risen, and its step whether the run is on its course; if not, a shorter leap is made, or the plain step.
 """
 
 from typing import Any
@@ -22,6 +22,9 @@ PYTHON = 3e5
 ENOUGH = 0.01
 # Idle leaps in a row after which plain steps show whether the run has converged, where the tolerance is zero.
 RESTING = 4
+# A leap that went astray by so little has not left the path of plain steps, unless by more than the step before it:
+# in standard deviations of a row, roughly, which is a distance between mixtures whatever the number of rows.
+NEAR = 0.004
 # Gains of so many roundings have no ratio.
 ROUNDINGS = 8.0
 
@@ -71,8 +74,8 @@ class Leaps:
         """Judge a pass: whether it was made at a leap that went astray.
 
         That is where the objective is lower than before, or the step is far from the expected one: the run has left
-        the path of plain steps then, and may end at another optimum. It goes back to the state `kept`, and on to the
-        state `instead`, its plain step.
+        the path of plain steps then, and may end at another optimum. It goes back to the state `kept`, and on by a
+        shorter leap, or to the state `instead`, its plain step.
 
         Parameters
         ----------
@@ -84,7 +87,9 @@ class Leaps:
         """
         before, leapt, self.leapt = self.value, self.leapt, False
         deviation = np.inf if following is None else self._deviation(state, following)
-        if leapt and not (value >= before - self._rounding() and deviation <= self.method.astray):
+        if leapt and not (value >= before - self._rounding() and self._on_path(deviation)):
+            if following is not None:
+                self.method.learn(self._read(state)[0], self._read(following)[0])
             self.method.refused()
             self.n_idle = RESTING if self.gain <= self._enough() else 0
             return True
@@ -107,6 +112,11 @@ class Leaps:
         if not settled:
             self.n_idle = 0
         return settled
+
+    def _on_path(self, deviation):
+        """Whether a run is on the path of plain steps, where the step is so far from the expected one."""
+        near = deviation * self.length <= NEAR * np.sqrt(self.total_weight)
+        return deviation <= self.method.astray or (near and deviation <= 1.0)
 
     def _deviation(self, state, following):
         """How far the step from a leap is from the expected one, in lengths of the step before it."""
@@ -145,12 +155,19 @@ class Leaps:
             self.active = self.active or (told and slow(self.soon, PATIENCE))
             if not self.active:
                 return state
-            goal = self.method.goal()
         if slow(PATIENCE, PATIENCE):
             self.n_idle = 0
             ratio = self.convergence.contraction()
             self.slowest = max(self.slowest, ratio if ratio < 1.0 else 0.0)
         self.length = float(np.linalg.norm(weight * filled(image - x)))
+        self.kept, self.instead = before, state
+        return self.beyond()
+
+    def beyond(self):
+        """State of the next pass: a leap beyond the plain step `instead`, as far as leaps go by now, or that itself."""
+        state = self.instead
+        with np.errstate(all="ignore"):
+            goal = self.method.goal()
         if goal is None or self.n_idle >= RESTING:
             return state
         stats, n_k = self.chart.write(goal, state)
@@ -163,5 +180,5 @@ class Leaps:
             # so far out that squares of its numbers are none any more
             self.method.refused()
             return state
-        self.kept, self.instead, self.leapt = before, state, True
+        self.leapt = True
         return leap

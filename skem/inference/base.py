@@ -211,7 +211,7 @@ class Algorithm:
                 break
             n_iter += 1
             if refused:
-                state = leaps.instead
+                state = leaps.beyond() if n_iter < self.max_iter else leaps.instead
                 continue
             # a state may be large, and only a leap needs the one before
             before, state = state if leaps else None, following or self._update(model, result, state)

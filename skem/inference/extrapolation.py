@@ -11,10 +11,8 @@ from skem.inference.chart import filled
 BITS = 12
 # Plain steps that a first leap stands for, a factor by which the number changes, and its limit.
 FIRST, WIDEN, FARTHEST = 4, 4, 2**40
-# Where a leap was told this well the next may go farther.
-WELL = 0.2
-# A horizon that far has been earned by leaps that were told well: one told worse has not left the path for that.
-EARNED = 16
+# Where a leap was told this well the next may go farther, and where it was told worse than that not so far.
+WELL, POORLY = 0.2, 0.5
 # A plain step is told by those before it where it is not farther from the expected one.
 TOLD = 0.1
 # Directions of smaller relative length among the moves say nothing, and would magnify rounding.
@@ -66,7 +64,7 @@ class Line(NamedTuple):
 class Squarem:
     """SQUAREM with the third step length, |r| / |v| (Varadhan & Roland 2008): two plain steps, then a leap."""
 
-    #: a leap to where the step is farther from the expected one, in steps before, has left the course of plain steps
+    #: a long leap to where the step is farther from the expected one, in steps before, has left the path of plain steps
     astray = 2.0
     #: the step where a leap leads
     expected = 0.0
@@ -102,10 +100,14 @@ class Squarem:
     def accepted(self, deviation):
         """Take note of a leap, and of how far from the expected one the step is where it has led."""
 
+    def learn(self, x, image):
+        """Take note of a step, from `x` to `image`, off the path of plain steps."""
+
     def refused(self):
         """Take note that a leap went astray."""
         self.longest = max(1.0, self.longest / 4.0)
-        self.wait = False
+        # two plain steps from where it began
+        self.wait = True
 
 
 class Anderson:
@@ -119,40 +121,40 @@ class Anderson:
 
     The horizon opens as the steps that leaps end at are the expected ones, and narrows where they are not. So a run
     follows the path of plain steps, out of a saddle as well, where steps grow and the point at which they would vanish
-    lies behind.
+    lies behind. A leap that went astray tells about the map, too, and a shorter one follows from where it began.
     """
 
+    #: see `Squarem`
+    astray = 0.35
     n_differences = 5
 
     def __init__(self):
-        self.points: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=self.n_differences + 1)
+        self.differences: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=self.n_differences)
+        self.last: Any = None
         self.horizon = float(FIRST)
         self.expected: Any = 0.0
-
-    @property
-    def astray(self):
-        """See `Squarem`."""
-        return 1.0 if self.horizon >= EARNED else 0.5
 
     def add(self, x, image, weight):
         """Take note of a plain step, from `x` to `image`; whether those before it have told it."""
         step, self.weight, told = image - x, weight, False
-        if len(self.points) > 1:
-            line, last = self._line(), self.points[-1][1]
+        if self.differences:
+            line, last = self._line(), self.last[1]
             missed = step - last - line.moves @ (line.basis @ (line.once @ line.first - line.first))
             told = np.linalg.norm(weight * filled(missed)) <= TOLD * np.linalg.norm(weight * filled(last))
-        self.points.append((x, step))
+        if self.last is not None:
+            self.learn(x, image)
+        self.last = x, step
         return bool(told)
 
     def goal(self):
         """Where to leap from the end of the last plain step; None for nowhere."""
-        if len(self.points) < 2:
+        if not self.differences:
             return None
         if self.horizon < 1:
             # not even one step could be told: some more plain ones first
             self.horizon *= 2
             return None
-        line, (x, step) = self._line(), self.points[-1]
+        line, (x, step) = self._line(), self.last
         total, power, n_steps = np.eye(len(line.once)), line.once, 1
         while n_steps < self.horizon and np.isfinite(power).all():
             total, power, n_steps = total + power @ total, power @ power, 2 * n_steps
@@ -167,22 +169,27 @@ class Anderson:
 
     def _line(self):
         """The map of steps in the directions between the last points."""
-        xs, steps = (np.array(column) for column in zip(*self.points, strict=True))
         weight = self.weight[:, None]
         # a coordinate that was held for one of the points does not leap
-        moves, changes = (filled(np.diff(column, axis=0)).T for column in (xs, steps))
+        moves, changes = (filled(np.array(column)).T for column in zip(*self.differences, strict=True))
         # powers of two, that a change of units changes no bit
         lengths = _power_of_two(weight * moves)
         directions, sizes, turned = np.linalg.svd(weight * moves / lengths, full_matrices=False)
         kept = sizes > DEPENDENT * sizes[0]
         directions, basis = directions[:, kept], turned[kept].T / sizes[kept] / lengths[:, None]
         once = np.eye(directions.shape[1]) + directions.T @ (weight * changes) @ basis
-        return Line(moves, changes, lengths, basis, directions.T @ (self.weight * filled(steps[-1])), once)
+        return Line(moves, changes, lengths, basis, directions.T @ (self.weight * filled(self.last[1])), once)
 
     def accepted(self, deviation):
         """Take note of a leap, and of how far from the expected one the step is where it has led."""
         if deviation <= WELL:
             self.horizon = min(self.horizon * WIDEN, FARTHEST)
+        elif deviation > POORLY:
+            self.horizon /= WIDEN
+
+    def learn(self, x, image):
+        """Take note of a step, from `x` to `image`, off the path of plain steps."""
+        self.differences.append((x - self.last[0], image - x - self.last[1]))
 
     def refused(self):
         """Take note that a leap went astray."""

@@ -12,6 +12,7 @@ from sklearn.datasets import make_blobs
 from threadpoolctl import threadpool_limits
 
 from skem import EMMixture, MAPMixture, VariationalMixture
+from skem._kernels.ascent import Convergence
 from skem.engine import Source
 from skem.families import Gaussian, Poisson, StudentT
 from skem.inference import accelerate, extrapolation
@@ -137,9 +138,12 @@ def test_leaps_to_where_steps_are_not_the_expected_ones_are_refused(method, monk
     given = problem(Gaussian(), X, 3, codes=codes)
     plain = run(EM, given, None)
     monkeypatch.setattr(extrapolation.METHODS[method], "astray", -1.0)
+    monkeypatch.setattr(accelerate, "NEAR", -1.0)
     fit = run(EM, given, method)
     repeated = np.diff(fit.objectives) == 0.0
     assert repeated.sum() > 5
+    # a shorter leap of Anderson's is tried before the plain step
+    assert (repeated[1:] & repeated[:-1]).any() == (method == "anderson")
     # what is left are the plain steps, in their order
     steps = [fit.objectives[0], *np.array(fit.objectives)[1:][~repeated]]
     np.testing.assert_array_equal(steps[: plain.n_iter - 5], plain.objectives[: plain.n_iter - 5])
@@ -175,15 +179,40 @@ def test_leaps_of_a_linear_map_are_its_plain_steps(rates, n_steps):
     np.testing.assert_allclose(method.expected, power @ there - there, atol=atol)
 
 
-def test_a_horizon_that_was_earned_bears_more():
+@pytest.mark.parametrize("n_rows", [100.0, 10_000.0])
+@pytest.mark.parametrize(
+    ("deviation", "distance", "on_path"),
+    [(0.3, 1.0, True), (0.4, 0.02, False), (0.4, 0.005, True), (0.9, 0.003, True), (1.1, 1e-6, False)],
+)
+def test_leaps_may_stray_by_little(n_rows, deviation, distance, on_path):
+    """By a share of the step before, or by a small distance that does not depend on the number of rows."""
+    leaps = accelerate.Leaps("anderson", None, Convergence(1e-7, n_rows), 1e-7, n_rows)
+    leaps.length = distance * np.sqrt(n_rows)
+    assert leaps._on_path(deviation) == on_path
+
+
+def test_a_horizon_follows_how_well_leaps_are_told():
     method = extrapolation.Anderson()
-    borne = [method.astray]
-    for _ in range(2):
-        method.accepted(0.0)
-        borne.append(method.astray)
+    horizons = [method.horizon]
+    for deviation in (0.1, 0.3, 0.1, 0.6):
+        method.accepted(deviation)
+        horizons.append(method.horizon)
     method.refused()
-    method.refused()
-    assert [*borne, method.astray] == [0.5, 1.0, 1.0, 0.5]
+    assert [*horizons, method.horizon] == [4, 16, 16, 64, 16, 4]
+
+
+def test_a_step_off_the_path_tells_about_the_map():
+    """Of a direction that plain steps have not moved in."""
+    power, x = np.diag([0.9, 0.5]), np.array([1.0, 0.0])
+    method = extrapolation.Anderson()
+    method.add(x, power @ x, np.ones(2))
+    x = power @ x + [0.0, 0.1]
+    method.add(x, power @ x, np.ones(2))
+    there = np.linalg.matrix_power(power, 5) @ x
+    assert np.abs(method.goal() - there).max() > 0.01
+    aside = np.array([0.7, 0.4])
+    method.learn(aside, power @ aside)
+    np.testing.assert_allclose(method.goal(), there, atol=1e-3)
 
 
 def test_leaps_rest_where_not_even_one_step_is_told():
