@@ -18,7 +18,7 @@ from skem.families import Gaussian, Poisson
 from skem.inference.cuts import _whitening
 from skem.inference.hard import MaximizationExpectation, settle
 from skem.inference.moves import Doubts
-from skem.inference.partition import Merges
+from skem.inference.partition import Merges, Neighbourhood
 from skem.inference.search import Search
 from skem.weights import PARTITION_PRIORS
 
@@ -93,6 +93,23 @@ def partitions_of(n):
     for labels in itertools.product(range(n), repeat=n):
         if all(label <= max(labels[:i], default=-1) + 1 for i, label in enumerate(labels)):
             yield np.array(labels, dtype=np.int32)
+
+
+@each_family
+@each_prior
+def test_evidence_of_settled_rows_is_the_gain_of_a_split(family, prior):
+    evidence, source = problem(family, rows(family), prior=prior)
+    partition = evidence.partition(source, np.arange(len(source), dtype=np.int32) % 3, 3)
+    positions = np.flatnonzero(partition.labels == 1)
+    place = Neighbourhood(evidence, source, partition, [1], positions)
+    labels = (place.source.coordinates()[:, 0] > 0).astype(np.int32)
+    labels, value = settle(place.model(2), place.source, labels, 3)
+    given = place.source.assign_given(2, codes=labels)
+    assert place.gain_at(value) == pytest.approx(place.gain(given.stats, given.n_k), rel=1e-9)
+    after = partition.labels.copy()
+    after[positions] = np.where(labels == 0, 1, 3)
+    gained = evidence.partition(source, after, 4).objective - partition.objective
+    assert place.gain_at(value) == pytest.approx(gained, rel=1e-8)
 
 
 @pytest.mark.parametrize("prior", PARTITION_PRIORS)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skem._kernels.thresholds import best_thresholds
+
 # Directions of the largest variance that are looked at, and of the fourth moments at either end.
 N_AXES = 4
 N_ENDS = 3
@@ -95,27 +97,15 @@ def _planes(Z, weight, n_cuts, rounding=None):
     # each direction's values lie together
     P = np.ascontiguousarray((Z @ directions).T)
     # no side is narrower than that
-    least = 0.0 if rounding is None else (rounding @ directions**2)[:, None]
+    least = np.zeros(len(P)) if rounding is None else rounding @ directions**2
     order = np.argsort(P, axis=1)
-    sorted_P, sorted_weight = np.take_along_axis(P, order, axis=1), weight[order]
-    # for each threshold, the log-likelihood of two Gaussians with a variance each, labels included
-    score = np.zeros((P.shape[0], len(Z) - 1))
-    for turn in (1, -1):
-        w, p = sorted_weight[:, ::turn], sorted_P[:, ::turn]
-        mass, first, second = (np.cumsum(term, axis=1)[:, :-1] for term in (w, w * p, w * p * p))
-        scatter = np.maximum(second - first**2 / mass, 0.0)
-        variance = (scatter + mass * least + PSEUDO_ROWS * PSEUDO_VARIANCE) / (mass + PSEUDO_ROWS)
-        score += (mass * (np.log(mass) - 0.5 * np.log(variance)))[:, ::turn]
-    # equal values stay together
-    score[sorted_P[:, 1:] <= sorted_P[:, :-1]] = -np.inf
-    at = np.argmax(score, axis=1)
-    best = score[np.arange(len(P)), at]
+    at, best = best_thresholds(P, order, weight, least, PSEUDO_ROWS, PSEUDO_VARIANCE)
     cuts: list[np.ndarray] = []
     for one in np.argsort(-best, kind="stable"):
         if len(cuts) == n_cuts or not np.isfinite(best[one]):
             break
         labels = np.zeros(len(Z), dtype=np.int32)
-        labels[order[one, at[one] + 1 :]] = 1
+        labels[order[one, at[one] :]] = 1
         agreements = (weight @ (labels == cut) / weight.sum() for cut in cuts)
         if all(1.0 - ALIKE <= agreement <= ALIKE for agreement in agreements):
             cuts.append(labels)

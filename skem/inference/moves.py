@@ -16,6 +16,8 @@ MAX_SWEEPS, MAX_UPDATES = 5, 5
 DRAW_SWEEPS = 20
 # Pairs of clusters that are looked at for moves that lose, and nats below which two divided anew are the same two.
 N_PAIRS, UNCHANGED = 2, 1e-6
+# Nats of gain below which rounding does not decide whether a move gains.
+LOST = -1.0
 # Rows whose second best cluster is farther behind than this, times the temperature, keep their labels in a draw.
 IN_DOUBT = 5.0
 
@@ -82,6 +84,8 @@ def split(place, kind="split"):
             best, labels = value, settled
     if labels is None:
         return None
+    if sample is source and (gain := place.gain_at(best)) < LOST:
+        return Move(kind, place.clusters, place.positions, labels, 2, gain)
     given = sample.assign_given(2, codes=labels, about=about)
     if sample is source:
         gain = place.gain(given.stats, given.n_k)

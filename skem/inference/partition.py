@@ -342,7 +342,11 @@ class Neighbourhood:
         stats, self._prior = partition.stats.take(clusters), evidence.prior
         if stats.shared:
             own = self.source.assign_given(len(clusters), codes=self.labels).stats
-            self._prior = self._prior.condition(stats.condition(own.scale(-1.0)))
+            others = np.setdiff1d(np.arange(partition.n_clusters), clusters)
+            if len(others):
+                outside = partition.stats.take(others).condition(own.scale(-1.0))
+                outside = evidence.priors(len(others)).merge(outside)
+                self._prior = self._prior.condition(outside.condition(self._prior.scale(-1.0)))
             stats = own
         self.stats, self.n_k = stats, partition.n_k[clusters]
         self._before = self._value(stats, self.n_k)
@@ -361,6 +365,12 @@ class Neighbourhood:
         return evidence.at(n_components, prior)._replace(
             weights=weights, log_base=0.0, total_weight=self.source.total_weight
         )
+
+    def gain_at(self, log_evidence) -> float:
+        """Gain of the objective, to rounding, if the rows had so much evidence under `model` of some components."""
+        count = self.evidence.partitions.log_count
+        outside = count(self.n_outside, self.evidence.model.total_weight) if self.n_outside else 0.0
+        return log_evidence + outside - self._before
 
     def gain(self, stats, n_k) -> float:
         """Gain of the objective if the rows were divided into clusters of these statistics.

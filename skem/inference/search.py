@@ -22,7 +22,7 @@ ROUND_UPDATES = 4
 # Fresh starts from many clusters, in turn: what multiplies the number that was found, and what is added.
 SURPLUS = ((2, 8), (2, 2), (1, 2), (4, 12))
 # Fresh starts in vain after which there are no more, and nats by which climbs that have come to the same may differ.
-IN_VAIN, ALIKE = 3, 1.0
+IN_VAIN, ALIKE = 2, 1.0
 # Rows a cluster has on average, at least, where there are many; but a few clusters may have one row each.
 LEAST_ROWS, FEWEST = 5, 10
 # Temperatures at which labels are drawn, in turn with the shifts below and round again, until all were in vain.
@@ -355,7 +355,9 @@ class Search:
     def _draw_and_shift(self):
         """Draws and shifts in turn, until all were in vain."""
         n_vain, turn, doubts, n_clusters = 0, 0, None, self.now.n_clusters
-        shifts = [(k, margin) for margin in BORDERS for k in range(n_clusters)]
+        # what one of two takes in the other gives away
+        borders = [margin for margin in BORDERS if margin > 0 or n_clusters > 2]
+        shifts = [(k, margin) for margin in borders for k in range(n_clusters)]
         if self.evidence.model.family.collapsed_kind is None:
             # all rows would have to be updated for each
             shifts = []
