@@ -243,7 +243,7 @@ class BayesianKMeans(BaseMixture):
         labels = np.zeros(len(search.source), dtype=np.int32)
         if is_given:
             given = start(source, self._n_start, self.init, None, MaximizationExpectation.assign)
-            # under another one the clusters that are given may not be worth keeping
+            # under the default prior the clusters that are given may not be worth keeping
             search.prefer(given.stats)
             state = UPDATES["evidence"](search.evidence.at(self._n_start), given.stats, given.n_k)
             search.source.run(state.log_weights, state.theta, collect=False, assign="hard", labels=labels)
