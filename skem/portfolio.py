@@ -13,6 +13,7 @@ from skem._kernels.agglomerate import ward
 from skem.canonical import subsample
 from skem.distinct import DistinctSource
 from skem.engine import Source
+from skem.inference.compiled_runs import NEAR
 from skem.inference.short import short_runs
 from skem.inference.updates import starved
 from skem.starts import StandardRows, find_centers, inner_rows, label_rest, lloyd
@@ -43,6 +44,8 @@ HELD = 1e-3
 # Where so many starts have come to the best end, runs that are more nats a row behind it leave the race: on groups that
 # are far apart they would climb for long, and in vain.
 AGREED, BEHIND = 2, 0.05
+# Iterations, at most, after which a look ahead tells where a run will end.
+MOST_AHEAD = 150
 # What the tolerance of the best of several fits is multiplied with to go on.
 POLISH = 0.01
 
@@ -68,9 +71,9 @@ class Entry(NamedTuple):
     n_starts: int = 1
 
 
-def _spike(model, n_k, bad):
-    """Most that the rows of degenerate components can owe to the constraint."""
-    return model.family.spike * model.family.summary_.n_features * float(n_k[bad].sum())
+def _spikes(model, n_k, bad):
+    """Most that the rows of degenerate components can owe to the constraint, of one run or several."""
+    return model.family.spike * model.family.summary_.n_features * np.where(bad, n_k, 0.0).sum(axis=-1)
 
 
 def merit(algorithm, model, fit):
@@ -94,7 +97,7 @@ def merit(algorithm, model, fit):
     if algorithm.update != "mle":
         return fit.objective
     bad = starved(model, fit.state)
-    return fit.objective - _spike(model, fit.state.n_k[: len(bad)], bad)
+    return fit.objective - float(_spikes(model, fit.state.n_k[: len(bad)], bad))
 
 
 def _labels(Z, centers):
@@ -273,14 +276,13 @@ class Portfolio:
             runs.begin(labels)
         entries = [Entry(name, run, -np.inf) for run, (name, _) in enumerate(starts)]
         for n_iter, n_kept in STAGES:
-            for i, entry in enumerate(entries):
-                objective, n_k = runs.go_on(entry.run, n_iter)
-                if algorithm.update == "mle":
-                    objective -= _spike(model, n_k, n_k <= model.family.least_mass)
-                entries[i] = entry._replace(merit=objective)
+            merits, n_k = runs.go_on([entry.run for entry in entries], n_iter)
+            if algorithm.update == "mle":
+                merits -= _spikes(model, n_k, n_k <= model.family.least_mass)
+            entries = [entry._replace(merit=merit) for entry, merit in zip(entries, merits.tolist(), strict=True)]
             entries = _distinct(entries, model.total_weight)
             if n_kept == FINALISTS and algorithm.update == "mle":
-                entries = self._sound(model, runs, entries)
+                entries = self._finalists(model, runs, entries, ahead=raced_all and runs.swift)
             entries = entries[:n_kept]
             if entries[0].n_starts >= AGREED:
                 least = entries[0].merit - BEHIND * model.total_weight
@@ -292,25 +294,48 @@ class Portfolio:
             givens = [whole.run(state.log_weights, state.theta, assign=algorithm.assign) for state in states]
         return [(entry.name, entry.n_starts, given) for entry, given in zip(entries, givens, strict=True)]
 
-    def _sound(self, model, runs, entries):
-        """Finalists without the runs on their way to a spike, unless one leads in spite of what that costs it.
+    def _finalists(self, model, runs, entries, ahead):
+        """Runs to go on with, without those on their way to a spike, unless one leads in spite of what that costs it.
 
         Such a climb has no end. What the statistics tell takes a while to find out: of no more runs than need be.
+
+        Parameters
+        ----------
+        model : Model
+        runs : PlainRuns or CompiledRuns
+        entries : list of Entry
+            The best first.
+        ahead : bool
+            Whether to climb on, and to leave out what is seen to end behind another run.
+
+        Returns
+        -------
+        finalists : list of Entry
         """
         sound: list[Entry] = []
         leading: list[Entry] = []
+        close = NEAR * max(self.algorithm.tol, ROUNDING) * model.total_weight
+        behind, n_sound = -np.inf, 0
         for entry in entries:
-            given = runs.given(entry.run)
-            flat = model.family.degenerate(given.stats)
-            if flat.any():
-                # those of few rows are counted in its merit
-                flat &= given.n_k[: len(flat)] > model.family.least_mass
-                entry = entry._replace(merit=entry.merit - _spike(model, given.n_k[: len(flat)], flat))
-                leading.append(entry)
+            if ahead:
+                runs.climb(entry.run, behind, MOST_AHEAD)
+            if runs.end(entry.run) < behind and not runs.stands(entry.run):
+                n_sound += 1
             else:
-                sound.append(entry)
-            if len(sound) == FINALISTS:
+                given = runs.given(entry.run)
+                flat = model.family.degenerate(given.stats)
+                n_k = given.n_k[: len(flat)]
+                few = n_k <= model.family.least_mass
+                entry = entry._replace(merit=runs.end(entry.run) - float(_spikes(model, n_k, flat | few)))
+                (leading if flat.any() else sound).append(entry)
+                n_sound += not flat.any()
+                if ahead:
+                    behind = max(behind, entry.merit - close)
+            if n_sound == FINALISTS:
                 break
+        if ahead:
+            sound = _distinct(sound, model.total_weight)
+            sound = [entry for entry in sound if entry.merit >= behind or runs.stands(entry.run)]
         if sound:
             leading = [entry for entry in leading if entry.merit > sound[0].merit]
         return sorted(leading, key=lambda entry: -entry.merit) + sound

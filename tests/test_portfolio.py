@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 
 from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
@@ -108,13 +109,37 @@ def test_compiled_short_runs_are_the_plain_ones():
     # each rests while the other goes on
     for run, n_iter in ((0, 2), (1, 3), (0, 7), (1, 4)):
         # the first update of a plain run makes its first state
-        (value, n_k), (other, _) = both[0].go_on(run, n_iter), both[1].go_on(run, n_iter - 1)
-        assert value == pytest.approx(other, rel=1e-12)
+        (value, n_k), (other, n_other) = both[0].go_on([run], n_iter), both[1].go_on([run], n_iter - 1)
+        assert value[0] == pytest.approx(other[0], rel=1e-12)
+        assert n_k.shape == n_other.shape == (1, 3)
         assert n_k.sum() == pytest.approx(150)
     for run in range(2):
         # the state of a compiled run is one update ahead
         objectives = [em.run(model, source, em.start(model, runs.given(run))).objective for runs in both]
         assert objectives[0] == pytest.approx(objectives[1], abs=1e-6)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_a_look_ahead_costs_no_optimum_and_saves_runs(covariance_type, monkeypatch):
+    n_runs, bounds = {True: 0, False: 0}, {True: [], False: []}
+    add = Portfolio.add
+
+    def count(*args):
+        n_runs[CompiledRuns.swift] += 1
+        add(*args)
+
+    monkeypatch.setattr(Portfolio, "add", count)
+    for seed in range(4):
+        # EM takes hundreds of iterations here, and what is left of a run is more than it seems
+        X = np.random.default_rng(seed).standard_normal((300, 3)) * [1.0, 2.0, 3.0]
+        X[:100] += [2.0, 0.0, 3.0]
+        X[100:200] += [0.0, 3.0, 3.0]
+        for swift in n_runs:
+            monkeypatch.setattr(CompiledRuns, "swift", swift)
+            mixture = EMMixture(3, family=Gaussian(covariance_type), random_state=seed).fit(X)
+            bounds[swift].append(mixture.lower_bound_ * len(X))
+    assert (np.array(bounds[True]) > np.array(bounds[False]) - 1e-3).all()
+    assert n_runs[True] < 0.7 * n_runs[False]
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
@@ -140,7 +165,8 @@ def test_the_best_optimum_known_is_reached(covariance_type):
 def test_of_several_starts_the_best_goes_on_to_a_hundredth_of_the_tolerance():
     X = np.random.default_rng(0).poisson([[2.0], [3.5]] * 60).astype(float)
     tight = EMMixture(2, family=Poisson(), tol=1e-12, max_iter=100_000, random_state=0).fit(X).lower_bound_
-    one, several = (EMMixture(2, family=Poisson(), n_init=n, tol=1e-5, random_state=0).fit(X) for n in (1, 2))
+    plain = EMMixture(2, family=Poisson(), init="k-means", tol=1e-5, random_state=0)
+    one, several = (clone(plain).set_params(n_init=n).fit(X) for n in (1, 2))
     assert tight - one.lower_bound_ > 5e-7
     assert tight - several.lower_bound_ < 1e-7
     assert several.converged_

@@ -10,6 +10,9 @@ from skem._kernels._job cimport HARD, SOFT
 from skem._kernels.ascent cimport Convergence, Step, share_out
 from skem._kernels.passes cimport Prepared
 
+# What is left of a run may be so many times as much as it seems.
+cdef double DOUBT = 10.0
+
 
 cdef class Field:
     """Runs of EM on the same rows side by side, each of which may go on for some iterations at a time.
@@ -123,7 +126,7 @@ cdef class Field:
             if convergence is not None:
                 if convergence.judge(score):
                     break
-                if n_done >= least and convergence.n_gains >= 3 and score + convergence.left() <= goal:
+                if n_done >= least and convergence.n_gains >= 3 and score + DOUBT * convergence.left() <= goal:
                     break
             elif n_done > 1 and score - before <= rest:
                 break
@@ -137,9 +140,9 @@ cdef class Field:
         """Let the step remember what a run has to go on from."""
         self.step.enter(&self.memory[run, 0])
 
-    def masses(self, Py_ssize_t run):
-        """Component masses (K,) of a run's last pass."""
-        return np.asarray(self.sums[run, 2:2 + self.p.job.K])
+    def masses(self, runs):
+        """Component masses (len(runs), K) of the last passes of runs."""
+        return np.asarray(self.sums)[runs, 2:2 + self.p.job.K]
 
     def results(self, Py_ssize_t run):
         """What a run's last pass brought back, as `Prepared.results`."""

@@ -35,6 +35,9 @@ class CompiledRuns:
         Log weights and parameters; passes are of the kind that these want. None means that which the first start wants.
     """
 
+    #: whether iterations cost next to nothing
+    swift = True
+
     def __init__(self, algorithm, model, source, step, begin, n_runs, about=None):
         self.algorithm = algorithm
         self.model = model
@@ -79,10 +82,11 @@ class CompiledRuns:
         self._left.append(0.0)
         self._stands.append(False)
 
-    def go_on(self, run, n_iter):
-        """Bring a run to so many iterations; see `PlainRuns.go_on`."""
-        self._go_on(run, n_iter, rest=AT_REST * self.model.total_weight)
-        return self._objective[run], self._field.masses(run)
+    def go_on(self, runs, n_iter):
+        """Bring runs to so many iterations; see `PlainRuns.go_on`."""
+        for run in runs:
+            self._go_on(run, n_iter, rest=AT_REST * self.model.total_weight)
+        return np.array([self._objective[run] for run in runs]), self._field.masses(runs)
 
     def _go_on(self, run, n_iter, **until):
         self._passes.pop(run, None)
@@ -100,14 +104,14 @@ class CompiledRuns:
             self._passes[run] = self._to_pass(run)
         return self._passes[run]
 
-    def climb(self, run, goal=-np.inf):
+    def climb(self, run, goal=-np.inf, most=None):
         """Bring a run near its end; see `PlainRuns.climb`."""
         if run in self._fits:
             return
         if not self._stands[run]:
             convergence = Convergence(NEAR * self.algorithm.tol, self.model.total_weight)
             self._go_on(
-                run, self.algorithm.max_iter, convergence=convergence, goal=goal - self.model.log_base,
+                run, most or self.algorithm.max_iter, convergence=convergence, goal=goal - self.model.log_base,
                 least=LEAST - self._n_iter[run],
             )  # fmt: skip
             self._left[run] = convergence.remaining()
@@ -132,6 +136,10 @@ class CompiledRuns:
             before = self._step.during(self._about[1])
             self._states[run] = UPDATES["mle"](self.model, given.stats, given.n_k, before)
         return self._states[run]
+
+    def stands(self, run):
+        """Whether a run has stopped where nothing is compiled, and nobody knows its end."""
+        return run not in self._fits and self._stands[run]
 
     def end(self, run):
         """Objective at which a run seems to end."""

@@ -22,6 +22,9 @@ class PlainRuns:
         Maps a model and the `Pass` of a start to the state that a run begins with.
     """
 
+    #: whether iterations cost next to nothing
+    swift = False
+
     def __init__(self, algorithm, model, source, begin):
         self.algorithm = copy.copy(algorithm)
         self.model = model
@@ -48,19 +51,25 @@ class PlainRuns:
         """Add a run as far as it has come elsewhere."""
         self._fits.append(fit)
 
-    def go_on(self, run, n_iter):
-        """Bring a run to so many iterations.
+    def go_on(self, runs, n_iter):
+        """Bring runs to so many iterations.
 
         Parameters
         ----------
-        run : int
+        runs : list of int
         n_iter : int
 
         Returns
         -------
-        objective : float
-        n_k : ndarray of shape (n_components,)
+        objectives : ndarray of shape (len(runs),)
+        n_k : ndarray of shape (len(runs), n_components)
         """
+        for run in runs:
+            self._go_on(run, n_iter)
+        fits = [self._fits[run] for run in runs]
+        return np.array([fit.objective for fit in fits]), np.stack([fit.state.n_k for fit in fits])
+
+    def _go_on(self, run, n_iter):
         fit = self._fits[run]
         if fit.n_iter < n_iter and not fit.converged:
             self.algorithm.max_iter = n_iter
@@ -68,14 +77,13 @@ class PlainRuns:
             labels = fit.labels if self.algorithm.assign == "hard" else None
             fit = self.algorithm.run(self.model, self.source, fit.state, labels=labels, n_iter=fit.n_iter)
             self._fits[run] = fit
-        return fit.objective, fit.state.n_k
 
     def given(self, run):
         """Return the `Pass` that the state of a run was made from, its score left out."""
         state = self._fits[run].state
         return Pass(-np.inf, 0, state.n_k, state.stats)
 
-    def climb(self, run, goal=-np.inf):
+    def climb(self, run, goal=-np.inf, most=None):
         """Bring a run near its end.
 
         Parameters
@@ -83,12 +91,18 @@ class PlainRuns:
         run : int
         goal : float, default=-inf
             A run that seems to end at such an objective, or below, need not get there.
+        most : int, default=None
+            Iterations, at most, all before included; None means those of the algorithm.
         """
-        self.go_on(run, self._max_iter)
+        self._go_on(run, most or self._max_iter)
 
     def insist(self, run):
         """Bring a run near its end, be it where likelihoods say nothing."""
         self.climb(run)
+
+    def stands(self, run):
+        """Whether a run has stopped short of its end, and cannot go on."""
+        return False
 
     def end(self, run):
         """Objective at which a run seems to end."""

@@ -68,8 +68,7 @@ class Improver:
         best = first
         # a start that is alone has nobody to race
         if len(new) > 1:
-            for run in new:
-                runs.go_on(run, RACE)
+            runs.go_on(new, RACE)
             merits = {run: climb.rate(run) for run in new}
             best = max(new, key=merits.__getitem__)
             *before, reached = climb.merit

@@ -51,9 +51,9 @@ def test_they_end_where_the_algorithm_ends(covariance_type):
 def test_runs_between_change_no_bit(covariance_type):
     alone, among = begun(covariance_type, [1]), begun(covariance_type, [1, 2])
     for n_iter in (3, 7, 12):
-        alone.go_on(0, n_iter)
-        among.go_on(1, n_iter + 1)
-        among.go_on(0, n_iter)
+        alone.go_on([0], n_iter)
+        among.go_on([1], n_iter + 1)
+        among.go_on([1, 0], n_iter)
     among.climb(1)
     assert alone.end(0) == among.end(0)
     for name in ("mean", "scatter"):
