@@ -57,6 +57,30 @@ def test_few_rows_that_repeat_begin_many_times(monkeypatch):
     assert found.objective > before.objective + 1.0
 
 
+def test_one_cluster_that_no_plane_divides_is_two_about_seeds(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.standard_normal((400, 4)) @ rng.standard_normal((4, 4)) for _ in range(2)])
+    found = BayesianKMeans(random_state=0).fit(X)
+    assert found.n_components_ == 2
+    monkeypatch.setattr(restarts, "N_IN_TWO", 0)
+    before = BayesianKMeans(random_state=0).fit(X)
+    assert before.n_components_ == 1
+    assert found.log_evidence_ > before.log_evidence_ + 300.0
+
+
+def test_rows_like_one_gaussian_are_left_one():
+    rng = np.random.default_rng(0)
+    like = rng.standard_normal((500, 3)) @ rng.standard_normal((3, 3)) + [0.0, 1e4, 0.0]
+    for X, expected in ((like, True), (like * rng.choice([1.0, 3.0], 500)[:, None], False), (like[:2], True)):
+        assert restarts.is_like_one(problem(FAMILY, X)[1]) == expected
+    # a row of weight 3 is as good as three
+    weight = rng.integers(1, 4, 500).astype(float)
+    calls = []
+    for own in (problem(FAMILY, like, weight)[1], problem(FAMILY, np.repeat(like, weight.astype(int), axis=0))[1]):
+        restarts.fresh_starts(own, 1, lambda *start: calls.append(start))
+    assert not calls
+
+
 def test_a_climb_that_meets_the_best_does_not_rest_again():
     evidence, source = problem(FAMILY, rows(FAMILY, n=400, k=4))
     search = Search(evidence, source, np.random.default_rng(0))

@@ -1,5 +1,7 @@
 """The prior that the statistics themselves like best."""
 
+from typing import Any
+
 import numpy as np
 
 from skem.inference.base import Algorithm
@@ -17,42 +19,65 @@ def offers_priors(family):
     return all(family.has(verb) for verb in REQUIRED["evidence"]) and len(family.priors()) > 1
 
 
-def likeliest_prior(model, stats):
-    """Model under that prior, of those its family may choose from, which gives statistics the largest evidence.
+class PriorChoice:
+    """The priors that the family of a model may choose from, for any number of components.
 
     Parameters
     ----------
     model : Model
-    stats : SuffStats
-        Of the components.
-
-    Returns
-    -------
-    model : Model
-        The same object where no other prior gains.
+        Under one of them, or another.
     """
-    if not offers_priors(model.family):
-        return model
-    families, log_normalizer = model.family.priors(), model.family.log_normalizer
-    priors = [family.prior(model.n_components) for family in families]
-    values = _evidences(log_normalizer, priors, stats)
-    best, [now] = int(np.argmax(values)), _evidences(log_normalizer, [model.prior], stats)
-    if not values[best] - now > ROUNDING * abs(now):
-        return model
-    return model._replace(family=families[best], prior=priors[best])
 
+    def __init__(self, model):
+        self._families = model.family.priors() if offers_priors(model.family) else []
+        # of one component each, that of the model last; None where components share something
+        self._each: Any = None
+        if self._families and np.ndim(model.family.log_normalizer(model.prior)) > 0:
+            priors = [family.prior(1) for family in self._families]
+            self._each = priors[0].concatenate([*priors[1:], model.prior.take([0])])
+            self._norms = model.family.log_normalizer(self._each)
 
-def _evidences(log_normalizer, priors, stats):
-    """Log evidence of statistics under each of some priors, ndarray of shape (n_priors,)."""
-    n_components = stats.n_components
-    numbers = sum(value.size for value in stats.to_dict()["arrays"].values())
-    if np.ndim(log_normalizer(priors[0])) == 0 or numbers * len(priors) > STACKED:
+    def likeliest(self, model, stats):
+        """Model under that prior which gives statistics the largest evidence.
+
+        Parameters
+        ----------
+        model : Model
+            Under the same prior as that which the choice was made for.
+        stats : SuffStats
+            Of its components.
+
+        Returns
+        -------
+        model : Model
+            The same object where no other prior gains.
+        """
+        if not self._families:
+            return model
+        *values, now = self._evidences(model, stats)
+        best = int(np.argmax(values))
+        if not values[best] - now > ROUNDING * abs(now):
+            return model
+        family = self._families[best]
+        return model._replace(family=family, prior=family.prior(model.n_components))
+
+    def _evidences(self, model, stats):
+        """Log evidence of statistics under each prior, that of the model last."""
+        log_normalizer = model.family.log_normalizer
+        n_priors, n_components = len(self._families) + 1, stats.n_components
+        numbers = sum(value.size for value in stats.to_dict()["arrays"].values())
+        if self._each is not None and numbers * n_priors <= STACKED:
+            stacked = self._each.take(np.repeat(np.arange(n_priors), n_components))
+            posterior = stacked.merge(stats.take(np.tile(np.arange(n_components), n_priors)))
+            return log_normalizer(posterior).reshape(n_priors, -1).sum(axis=1) - n_components * self._norms
         # what components share is not to be stacked, nor is what would be large
-        return np.array([np.sum(log_normalizer(prior.merge(stats)) - log_normalizer(prior)) for prior in priors])
-    stacked = priors[0].concatenate(priors[1:])
-    posterior = stacked.merge(stats.take(np.tile(np.arange(n_components), len(priors))))
-    terms = log_normalizer(posterior) - log_normalizer(stacked)
-    return terms.reshape(len(priors), n_components).sum(axis=1)
+        priors = [*(family.prior(n_components) for family in self._families), model.prior]
+        return [np.sum(log_normalizer(prior.merge(stats)) - log_normalizer(prior)) for prior in priors]
+
+
+def likeliest_prior(model, stats):
+    """Model under the prior that gives statistics the largest evidence; see `PriorChoice.likeliest`."""
+    return PriorChoice(model).likeliest(model, stats)
 
 
 def prior_of_rows(model, source):

@@ -10,13 +10,15 @@ from skem.inference.base import Fit
 from skem.inference.hard import ROUNDING, MaximizationExpectation, settle
 from skem.inference.moves import Doubts, Move, losing, split
 from skem.inference.partition import Evidence, Merges, Neighbourhood
-from skem.inference.priors import likeliest_prior
-from skem.inference.restarts import confuse, fresh_starts
+from skem.inference.priors import PriorChoice
+from skem.inference.restarts import fresh_starts
 from skem.inference.updates import UPDATES
 from skem.starts import seed_labels
 
 # Rows that a search begins with where there are many, more in many columns.
 SAMPLE, SAMPLE_COLUMNS = 1 << 14, 1 << 11
+# Rows that k-means finds many clusters in, and as many for each at least.
+SEED_ROWS, EACH = 1 << 13, 1 << 6
 # Batch updates of all rows after a round of splits; the last round goes on until labels rest.
 ROUND_UPDATES = 4
 # Fresh starts from many clusters, in turn: what multiplies the number that was found, and what is added.
@@ -44,8 +46,9 @@ class Search:
     move one by one. Every step is judged by the exact objective, which never falls. Then the rows are divided into too
     many clusters by k-means, and climb from there: what a plane cannot cut shows, and a poor optimum is left. At the
     end labels are drawn at random where rows are in doubt, and the borders of clusters are shifted, and rows settle;
-    moves that lose little are followed up; and few rows that repeat much begin many times over. Where rows are many,
-    all this is done with a sample of them, and what was found there is where all rows go on.
+    moves that lose little are followed up; one cluster for all is tried as two about seeds; and few rows that repeat
+    much begin many times over. Where rows are many, all this is done with a sample of them, and what was found there is
+    where all rows go on.
 
     Parameters
     ----------
@@ -81,9 +84,11 @@ class Search:
         self._rested: Any = None
         # where no merge gains
         self._apart: Any = None
-        # where draws and shifts, and where many fresh starts lead nowhere
+        # where draws and shifts, and where fresh starts lead nowhere
         self._shaken: Any = None
         self._begun_again: Any = None
+        # what there is beside the prior that all is judged by
+        self._choice: PriorChoice | None = None
         # a best partition whose prior its clusters like best
         self._content: Any = None
         self._divided_by: Any = None  # family under whose prior clusters were split or merged last
@@ -147,7 +152,8 @@ class Search:
     def prefer(self, stats):
         """Judge by the prior that statistics of clusters like best from now on; whether that is another."""
         model = self.evidence.at(stats.n_components)
-        likelier = likeliest_prior(model, stats)
+        self._choice = self._choice or PriorChoice(model)
+        likelier = self._choice.likeliest(model, stats)
         if likelier is not model:
             self._take_prior(likelier)
         return likelier is not model
@@ -159,6 +165,7 @@ class Search:
         self.evidence = Evidence(model, self.evidence.partitions)
         self.source = self.source.seen_by(model.family)
         self._failed.forget()
+        self._choice = None
 
     def _found_in_sample(self, labels, n_clusters, size):
         """Labels of all rows from a search in some of them, and the number of clusters."""
@@ -192,21 +199,21 @@ class Search:
             return self.best.objective - before.objective <= ALIKE
         return self.now.objective >= before.objective - ALIKE or self.now.resembles(before, self.source.weight, SAME)
 
-    def small_clusters(self, n_clusters):
-        """Labels of many clusters by k-means, and how many there are."""
+    def small_clusters(self, n_clusters, init="k-means"):
+        """Labels of many clusters by k-means, or about seeds of another kind, and how many there are."""
         source = self.source
         n_clusters = min(n_clusters, max(min(len(source), FEWEST), len(source) // LEAST_ROWS))
-        chosen = source.evenly(SAMPLE)
+        chosen = source.evenly(max(SEED_ROWS, EACH * n_clusters))
         rows = CanonicalRows(source.index[chosen], source.canonical().weight[chosen], None)
-        labels = seed_labels(source, n_clusters, "k-means", self.rng, rows)
+        labels = seed_labels(source, n_clusters, init, self.rng, rows)
         return labels[source.index], n_clusters
 
     def _begin_again(self):
-        """Climb from many starts with about as many clusters, where few rows repeat; whether that led higher."""
+        """Climb from fresh starts with about as many clusters, where there may be better; whether that led higher."""
         before = self.best
-        if before is not self._begun_again and confuse(self.source):
+        if before is not self._begun_again:
             self._begun_again = before
-            for partition in fresh_starts(before.n_clusters, len(self.source) // 2, self._begun):
+            for partition in fresh_starts(self.source, before.n_clusters, self._begun):
                 self.now = partition
                 self._note("start")
                 self._go_on()
@@ -215,9 +222,9 @@ class Search:
             self.now = self.best
         return self.best is not before
 
-    def _begun(self, n_clusters):
-        """Where updates lead from so many clusters by k-means."""
-        labels, n_clusters = self.small_clusters(n_clusters)
+    def _begun(self, n_clusters, init):
+        """Where updates lead from so many clusters by k-means, or about seeds of another kind."""
+        labels, n_clusters = self.small_clusters(n_clusters, init)
         return self._moved(self.evidence.partition(self.source, labels, n_clusters), self.max_iter, sweeps=True)
 
     def _climb(self, labels, n_clusters):
