@@ -44,6 +44,8 @@ HELD = 1e-3
 # Where so many starts have come to the best end, runs that are more nats a row behind it leave the race: on groups that
 # are far apart they would climb for long, and in vain.
 AGREED, BEHIND = 2, 0.05
+# Standard deviation, at most, of the difference that two good mixtures make to the log density of a row of a sample.
+CHANCE = 1.0
 # Iterations, at most, after which a look ahead tells where a run will end.
 MOST_AHEAD = 150
 # What the tolerance of the best of several fits is multiplied with to go on.
@@ -282,7 +284,8 @@ class Portfolio:
             entries = [entry._replace(merit=merit) for entry, merit in zip(entries, merits.tolist(), strict=True)]
             entries = _distinct(entries, model.total_weight)
             if n_kept == FINALISTS and algorithm.update == "mle":
-                entries = self._finalists(model, runs, entries, ahead=raced_all and runs.swift)
+                chance = 0.0 if raced_all else CHANCE * model.total_weight / np.sqrt(len(rows.weight))
+                entries = self._finalists(model, runs, entries, chance)
             entries = entries[:n_kept]
             if entries[0].n_starts >= AGREED:
                 least = entries[0].merit - BEHIND * model.total_weight
@@ -294,10 +297,11 @@ class Portfolio:
             givens = [whole.run(state.log_weights, state.theta, assign=algorithm.assign) for state in states]
         return [(entry.name, entry.n_starts, given) for entry, given in zip(entries, givens, strict=True)]
 
-    def _finalists(self, model, runs, entries, ahead):
+    def _finalists(self, model, runs, entries, chance):
         """Runs to go on with, without those on their way to a spike, unless one leads in spite of what that costs it.
 
-        Such a climb has no end. What the statistics tell takes a while to find out: of no more runs than need be.
+        Such a climb has no end. What the statistics tell takes a while to find out: of no more runs than need be. Where
+        iterations cost next to nothing, runs climb on, and those that are seen to end behind another are left out.
 
         Parameters
         ----------
@@ -305,8 +309,8 @@ class Portfolio:
         runs : PlainRuns or CompiledRuns
         entries : list of Entry
             The best first.
-        ahead : bool
-            Whether to climb on, and to leave out what is seen to end behind another run.
+        chance : float
+            What the choice of rows may make of the difference of two runs.
 
         Returns
         -------
@@ -314,7 +318,8 @@ class Portfolio:
         """
         sound: list[Entry] = []
         leading: list[Entry] = []
-        close = NEAR * max(self.algorithm.tol, ROUNDING) * model.total_weight
+        ahead = runs.swift
+        close = NEAR * max(self.algorithm.tol, ROUNDING) * model.total_weight + chance
         behind, n_sound = -np.inf, 0
         for entry in entries:
             if ahead:
@@ -339,6 +344,31 @@ class Portfolio:
         if sound:
             leading = [entry for entry in leading if entry.merit > sound[0].merit]
         return sorted(leading, key=lambda entry: -entry.merit) + sound
+
+    def run(self, rows, given, report=None):
+        """Bring a run from a start to its end, or to where it is seen to end behind another.
+
+        Parameters
+        ----------
+        rows : Source
+        given : list of Pass
+            The start alone, which is taken from the list: it may be large.
+        report : callable, default=None
+            Monitor of the run.
+
+        Returns
+        -------
+        fit : Fit
+        """
+        algorithm = copy.copy(self.algorithm)
+        if self._runs and algorithm.assign == "soft":
+            algorithm.goal = max(entry.merit for entry, _ in self._runs) - self._near
+        return algorithm.run(self.model, rows, self.begin(self.model, given.pop()), report)
+
+    @property
+    def _near(self):
+        """By how much runs that have come to one end may differ."""
+        return max(SAME, 10.0 * self.algorithm.tol) * self.model.total_weight
 
     def add(self, name, fit, n_starts=None):
         """Add a run that has come to its end.
@@ -369,8 +399,7 @@ class Portfolio:
             rounding = ROUNDING * self.model.total_weight + HELD * abs(best.objective - winner.merit)
             if entry.merit - winner.merit > rounding:
                 winner, best = entry, fit
-        near = max(SAME, 10.0 * self.algorithm.tol) * self.model.total_weight
-        reached = sum(entry.n_starts for entry, _ in self._runs if winner.merit - entry.merit <= near)
+        reached = sum(entry.n_starts for entry, _ in self._runs if winner.merit - entry.merit <= self._near)
         return best._replace(start=StartRecord(winner.name, self._n_starts, reached))
 
     def polish(self, source, fit):

@@ -1,5 +1,6 @@
 """The portfolio of starts: what a race keeps, what it reports, and what it must not depend on."""
 
+import sys
 import warnings
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from sklearn.datasets import load_iris
 from skem import BayesianKMeans, EMMixture, ICMMixture, MAPMixture, VariationalMixture
 from skem.engine import Source
 from skem.families import Gaussian, Poisson, StudentT
+from skem.inference.base import LEAST
 from skem.inference.compiled_runs import CompiledRuns
 from skem.inference.em import EM
 from skem.inference.model import Model
@@ -140,6 +142,40 @@ def test_a_look_ahead_costs_no_optimum_and_saves_runs(covariance_type, monkeypat
             bounds[swift].append(mixture.lower_bound_ * len(X))
     assert (np.array(bounds[True]) > np.array(bounds[False]) - 1e-3).all()
     assert n_runs[True] < 0.7 * n_runs[False]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_run_that_is_seen_to_end_behind_another_stops(compiled):
+    X = np.random.default_rng(0).standard_normal((300, 3)) + np.repeat([[0.0], [2.0], [4.0]], 100, axis=0)
+    source = Source(X, None, Gaussian().bind(summarize(X, None, "affine")))
+    model, algorithm = Model.build(source.family, DirichletWeights(), 3, source), EM(tol=1e-9)
+    # a monitor sees every pass, so that none of them is compiled
+    report = None if compiled else lambda *now: False
+    codes = np.repeat(np.arange(3, dtype=np.int32), 100)
+    runs = {}
+    for ahead in (None, -1.0, 1e3):
+        portfolio = Portfolio(algorithm, model, algorithm.start)
+        if ahead is not None:
+            portfolio.add("given", runs[None]._replace(objective=runs[None].objective + ahead))
+        runs[ahead] = portfolio.run(source, [source.assign_given(3, codes=codes)], report)
+    # what is behind changes nothing
+    assert runs[-1.0].objectives == runs[None].objectives
+    assert runs[1e3].objectives == runs[None].objectives[: len(runs[1e3].objectives)]
+    assert LEAST <= runs[1e3].n_iter < 0.5 * runs[None].n_iter
+    assert not runs[1e3].converged
+    assert (runs[1e3].labels >= 0).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*did not converge")
+def test_a_sample_does_not_choose_between_runs_whose_ends_it_cannot_tell_apart(monkeypatch):
+    # the repository's folder comes last, for an installed skem to stay the one that is tested
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[1])])
+    from benchmarks.studies.starts import simulate
+
+    # the run that ends highest on the sample may be 41 nats behind on all rows
+    X = simulate(10, 10_000, 2, 6, 3.0, 10.0, 3.0)
+    ends = [EMMixture(6, random_state=seed).fit(X).lower_bound_ * len(X) for seed in range(2)]
+    assert min(ends) > -39_261.5
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])

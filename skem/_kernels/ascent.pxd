@@ -4,13 +4,14 @@ from skem._kernels.passes cimport Prepared
 
 
 cdef class Convergence:
-    cdef double tol, steep, value, gain, gain_before, gain_first
-    cdef Py_ssize_t n_updates, n_gains, last
+    cdef double tol, steep, goal, value, gain, gain_before, gain_first
+    cdef Py_ssize_t least, n_updates, n_gains, last
     cdef bint near, started, eased
 
     cdef bint judge(self, double value) noexcept nogil
     cdef double ratio(self) noexcept nogil
     cdef double left(self) noexcept nogil
+    cdef bint is_short(self) noexcept nogil
     cdef bint crawls(self, double behind, double ahead) noexcept nogil
 
 

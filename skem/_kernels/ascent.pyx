@@ -24,6 +24,8 @@ cdef double ROUNDING = 4e-15
 cdef double FAINT = 8.0
 # A run whose passes gain more than this, per unit of weight, is not slow whatever its ratio of gains.
 cdef double STEEP = 1e-2
+# What is left of a run may be so many times as much as it seems.
+cdef double DOUBT = 10.0
 
 
 cdef class Convergence:
@@ -38,10 +40,15 @@ cdef class Convergence:
     ----------
     tol : float
     total_weight : float
+    goal : float, default=-inf
+        A run that seems to end at such an objective, or below, falls short.
+    least : int, default=0
+        Updates before anybody says so.
     """
 
-    def __init__(self, double tol, double total_weight):
+    def __init__(self, double tol, double total_weight, double goal=-INFINITY, Py_ssize_t least=0):
         self.tol = tol * total_weight
+        self.goal, self.least = goal, least
         self.steep = STEEP * total_weight
         self.n_updates = self.n_gains = 0
         self.last = -1
@@ -80,6 +87,11 @@ cdef class Convergence:
         ratio = self.ratio()
         return self.gain * ratio / (1.0 - ratio) if ratio < 1.0 else INFINITY
 
+    cdef bint is_short(self) noexcept nogil:
+        if self.goal == -INFINITY or self.n_updates < self.least or self.n_gains < 3:
+            return False
+        return self.value + DOUBT * self.left() <= self.goal
+
     cdef bint crawls(self, double behind, double ahead) noexcept nogil:
         cdef double tol = max(self.tol, ROUNDING * max(1.0, fabs(self.value)))
         if self.n_updates < behind or self.n_gains < 3 or self.last >= 0 or self.gain > self.steep:
@@ -94,6 +106,10 @@ cdef class Convergence:
         behind, ahead : float
         """
         return bool(self.crawls(behind, ahead))
+
+    def falls_short(self):
+        """Return whether the run would end below its goal even if much more were left than seems to be."""
+        return bool(self.is_short())
 
     def contraction(self):
         """Return the larger of the last two ratios of gains, 0 where there are none yet."""
@@ -361,7 +377,7 @@ def ascend(
             value = p.job.total[0] + step.shared + penalty + constant
             objectives.append(value)
             converged = convergence.judge(value)
-            over = over or converged
+            over = over or converged or convergence.is_short()
             if over or convergence.crawls(patience, patience):
                 break
         if not weights.update(K, &p.job.total[2], &log_weights[0]) or not step.update(p, &log_weights[0]):
@@ -371,7 +387,7 @@ def ascend(
             value += step.evidence + weights.evidence + constant
             objectives.append(value)
             converged = convergence.judge(value)
-            over = over or converged
+            over = over or converged or convergence.is_short()
             if over:
                 break
         penalty = step.penalty + weights.penalty

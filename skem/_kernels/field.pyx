@@ -2,16 +2,13 @@
 
 import numpy as np
 
-from libc.math cimport INFINITY, NAN
+from libc.math cimport NAN
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy
 
 from skem._kernels._job cimport HARD, SOFT
 from skem._kernels.ascent cimport Convergence, Step, share_out
 from skem._kernels.passes cimport Prepared
-
-# What is left of a run may be so many times as much as it seems.
-cdef double DOUBT = 10.0
 
 
 cdef class Field:
@@ -74,10 +71,7 @@ cdef class Field:
                     sums[k * m + i] = (1.0 - share) * sums[k * m + i] + share * n_k[k] / mass * common
         memcpy(&self.sums[run, 0], p.job.total, p.job.sums_size * sizeof(double))
 
-    def go_on(
-        self, Py_ssize_t run, Py_ssize_t n_updates, double rest=0.0, Convergence convergence=None,
-        double goal=-INFINITY, Py_ssize_t least=0,
-    ):
+    def go_on(self, Py_ssize_t run, Py_ssize_t n_updates, double rest=0.0, Convergence convergence=None):
         """Alternate updates and passes.
 
         Parameters
@@ -88,10 +82,6 @@ cdef class Field:
             Gain of an update up to which a run goes on no further.
         convergence : Convergence, default=None
             Judges the end in place of `rest`.
-        goal : float, default=-inf
-            Score that a run must get above: one that seems to end below goes on no further.
-        least : int, default=0
-            Updates before such a judgement.
 
         Returns
         -------
@@ -124,9 +114,7 @@ cdef class Field:
             before, score = score, p.job.total[0] + step.shared
             n_done += 1
             if convergence is not None:
-                if convergence.judge(score):
-                    break
-                if n_done >= least and convergence.n_gains >= 3 and score + DOUBT * convergence.left() <= goal:
+                if convergence.judge(score) or convergence.is_short():
                     break
             elif n_done > 1 and score - before <= rest:
                 break

@@ -123,21 +123,17 @@ class RunsMixin:
 
     def _best(self, portfolio, source, rows, rngs, warm, monitor):
         """The best run over `rows` from all starts."""
-        algorithm, model = portfolio.algorithm, portfolio.model
         for i, rng in enumerate(rngs):
             starts = self._counted_starts(portfolio, source, rngs[i:], warm, monitor)
             while starts:
-                # a start may be large: the run alone is to hold on to it
-                name, n_starts, given = starts.pop(0)
-                report, begun = monitor.begin(), [portfolio.begin(model, given)]
-                del given
-                fit = algorithm.run(model, rows, begun.pop(), report)
+                name, n_starts, *given = starts.pop(0)
+                fit = portfolio.run(rows, given, monitor.begin())
                 portfolio.add(name, fit, n_starts)
                 # labels of joined rows are no row's
                 if monitor.end(fit if rows is source else fit._replace(labels=None)):
                     return portfolio.best()
             for name, n_starts, given in self._nested_starts(portfolio, source, rng, warm):
-                portfolio.add(name, algorithm.run(model, rows, portfolio.begin(model, given)), n_starts)
+                portfolio.add(name, portfolio.run(rows, [given]), n_starts)
         best = portfolio.best()
         return best if len(rngs) == 1 else portfolio.polish(rows, best)
 
@@ -152,7 +148,7 @@ class RunsMixin:
         own = Model.build(inner, model.weights, model.n_components, own_source)
         runs = Portfolio(algorithm, own, portfolio.begin)
         for name, n_starts, given in self._starts(runs, own_source, rng, warm):
-            runs.add(name, algorithm.run(own, own_source, runs.begin(own, given)), n_starts)
+            runs.add(name, runs.run(own_source, [given]), n_starts)
         state = runs.best().state
         theta = family.embed(state.theta)
         given = source.run(state.log_weights, theta, assign=algorithm.assign)

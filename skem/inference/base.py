@@ -18,6 +18,8 @@ NEEDS = {
 ESTIMATORS = {"mle": "EMMixture", "mode": "MAPMixture"}
 # Share of the iterations after which a run that crawls is extrapolated, however cheap they are.
 EARLY = 0.1
+# Iterations before anybody says where a run will end.
+LEAST = 30
 # A pass may be rough where the last one gained so many times what such a pass may lose.
 SURELY = 8.0
 
@@ -67,6 +69,8 @@ class Algorithm:
     update = "mle"
     #: whether the objective is one of the labels, so that a run cut short publishes the state that its last labels make
     of_labels = False
+    #: a run whose plain steps seem to end at such an objective, or below, need not get there
+    goal = -np.inf
     #: whether compiled steps of family and weights may stand in for pass and update, where nobody watches
     compiled = False
 
@@ -153,7 +157,7 @@ class Algorithm:
         -------
         fit : Fit
         """
-        convergence = Convergence(self.tol, model.total_weight)
+        convergence = Convergence(self.tol, model.total_weight, self.goal, least=LEAST)
         labels = np.full(len(source), -1, dtype=np.int32) if labels is None else labels.copy()
         # leaps that were asked for follow every iteration, and need the states between
         steps = self.steps(model) if source.exact and self.accelerate is None else None
@@ -207,6 +211,7 @@ class Algorithm:
                     converged = result.moved == 0 and (converged or model.family.closed_form)
                 labelled = self.assign == "hard"
                 stop = monitor is not None and monitor(n_iter, objectives[-1], state)
+                stop = stop or (not (leaps and leaps.active) and convergence.falls_short())
             if converged or stop or n_iter >= self.max_iter:
                 break
             n_iter += 1

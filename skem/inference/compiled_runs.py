@@ -6,7 +6,7 @@ import numpy as np
 
 from skem._kernels.ascent import Convergence
 from skem.engine import Pass
-from skem.inference.base import Fit
+from skem.inference.base import LEAST, Fit
 from skem.inference.updates import UPDATES, State
 from skem.starts import assign_labels
 
@@ -14,8 +14,6 @@ from skem.starts import assign_labels
 AT_REST = 1e-7
 # A run is near its end at so many times the tolerance.
 NEAR = 100.0
-# Iterations before anybody says where a run will end.
-LEAST = 30
 
 
 class CompiledRuns:
@@ -109,11 +107,11 @@ class CompiledRuns:
         if run in self._fits:
             return
         if not self._stands[run]:
-            convergence = Convergence(NEAR * self.algorithm.tol, self.model.total_weight)
-            self._go_on(
-                run, most or self.algorithm.max_iter, convergence=convergence, goal=goal - self.model.log_base,
+            convergence = Convergence(
+                NEAR * self.algorithm.tol, self.model.total_weight, goal - self.model.log_base,
                 least=LEAST - self._n_iter[run],
             )  # fmt: skip
+            self._go_on(run, most or self.algorithm.max_iter, convergence=convergence)
             self._left[run] = convergence.remaining()
         if self._stands[run] and not self.model.family.degenerate(self.given(run).stats).any():
             self.insist(run)
