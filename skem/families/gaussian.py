@@ -23,7 +23,7 @@ from skem.suffstats import Moments
 # The linear pass loses about eps x (the terms of a squared distance that cancel one another); beyond this size of
 # them, where the loss would pass 1e-11, differences are formed first.
 LINEAR_REACH = 1e-11 / np.finfo(np.float64).eps
-# From this many columns the centred pass is the faster one, too.
+# From this many columns the centred pass is the faster one of full covariances, too.
 LINEAR_COLUMNS = 32
 # From this many columns gathering a component's rows costs less than the products of pairs that it saves.
 GATHER_COLUMNS = 4
@@ -207,9 +207,8 @@ class Gaussian(NormalInverseWishart):
     @property
     def _feature_map(self):
         """T(x) of the linear pass; None where that is never taken."""
-        if self._structure.feature_map in ("x_pairs", "x_squares") and self.summary_.n_features >= LINEAR_COLUMNS:
-            return None
-        return self._structure.feature_map
+        feature_map = self._structure.feature_map
+        return None if feature_map == "x_pairs" and self.summary_.n_features >= LINEAR_COLUMNS else feature_map
 
     def scorer(self, theta):
         mean, factor = theta.mean, theta.factor

@@ -164,7 +164,8 @@ def errors(request, monkeypatch):
 def test_runs_never_fall_and_end_exactly(family, make, cell, max_iter, errors):
     source, model, found = fit(cell(max_iter=max_iter), family, make, np.float32)
     assert len(errors) > 0
-    assert np.diff(found.objectives).min() >= 0.0
+    # at rest an exact pass may differ from the one before by the rounding of its sum
+    assert np.diff(found.objectives).min() >= -2.0 * np.spacing(abs(found.objective))
     exact = source.run(found.state.log_weights, found.state.theta, labels=np.empty(N, dtype=np.int32))
     assert found.objective == found.objectives[-1]
     # compiled runs add the three terms in another order: two roundings in each, none of more than their lengths
