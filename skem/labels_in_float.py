@@ -8,22 +8,26 @@ from skem._kernels.passes import Prepared
 from skem.rows import is_sparse
 
 # Numbers that a pass must multiply for its set-up to be nothing beside it, and columns that a row must have.
-LEAST_WORK, LEAST_WORK_OF_PAIRS = 1 << 20, 1 << 22
-LEAST_COLUMNS, LEAST_COLUMNS_OF_PAIRS = 16, 6
-# Share of the rows decided in double, or in blocks of rows some of which are, beyond which other passes are faster.
+LEAST_WORK, LEAST_WORK_OF_SQUARES = 1 << 20, 1 << 22
+LEAST_COLUMNS, LEAST_COLUMNS_OF_PAIRS, LEAST_COLUMNS_OF_DIFFERENCES = 16, 6, 16
+# Share of the rows decided in double, beyond which other passes are faster.
 MOST_SETTLED, MOST_UNDECIDED = 0.15, 0.3
 # What such a pass may be asked for by row.
 ROWS = {"assign", "sample_weight", "labels_in", "labels"}
 # A tie keeps the old label: by how much a score must beat another, as in any hard pass.
 TIE = 1e-12
 # Half a unit in the last place of 1; products that are summed in float, at most; and the roundings of one of them: of
-# the weight, the columns, their product and its product with the weight.
+# the weight, the columns, their product and its product with the weight; or of the factor, and of a difference.
 ROUNDING = 0.5 * float(np.finfo(np.float32).eps)
 STRIP, OF_PRODUCT = 128, 6
+# Sums of such lengths stay far from what float cannot hold.
+LARGEST = 1e36
 
 
 def run(source, log_weights, part, collectors, **rows):
-    """Label each row with its best score, linear in the row or in pairs of its columns, and sum the rows of each label.
+    """Label each row with its best score, and sum the rows of each label.
+
+    Scores are linear in the row or in pairs of its columns, or have a full factor.
 
     Parameters
     ----------
@@ -44,18 +48,21 @@ def run(source, log_weights, part, collectors, **rows):
         return None
     if not source.float_tells or source.index is not None or source.coding is not None or is_sparse(source.X):
         return None
-    if getattr(part, "feature_map", None) == "x" and _is_large(source, part, LEAST_COLUMNS, LEAST_WORK):
-        return _by_centers(source, log_weights + part.offset, part.weights, **rows)
-    if _is_pairs(part, collectors[0][0]) and _is_large(source, part, LEAST_COLUMNS_OF_PAIRS, LEAST_WORK_OF_PAIRS):
-        return _by_pairs(source, log_weights + part.offset, part, collectors, **rows)
+    n, d = source.X.shape
+    n_components, collector = len(log_weights), collectors[0][0]
+    if n_components == 1:
+        return None
+    work = float(n) * n_components * d
+    if getattr(part, "feature_map", None) == "x":
+        if d >= LEAST_COLUMNS and work >= LEAST_WORK:
+            return _by_centers(source, log_weights + part.offset, part.weights, **rows)
+    elif work * d / 2 >= LEAST_WORK_OF_SQUARES and _is_full(collector):
+        if _is_pairs(part) and d >= LEAST_COLUMNS_OF_PAIRS:
+            return _by_squares(source, log_weights, part, collectors, (_errors_of_pairs, _score_of_pairs), **rows)
+        if _is_full(part) and d >= LEAST_COLUMNS_OF_DIFFERENCES:
+            own = _errors_of_differences, _score_of_differences
+            return _by_squares(source, log_weights, part, collectors, own, **rows)
     return None
-
-
-def _is_large(source, part, least_columns, least_work):
-    n_components, m = part.weights.shape
-    return (
-        n_components > 1 and source.X.shape[1] >= least_columns and float(len(source)) * n_components * m >= least_work
-    )
 
 
 def _by_centers(source, constant, weights, *, assign, sample_weight=None, labels_in=None, labels):
@@ -80,41 +87,79 @@ def _by_centers(source, constant, weights, *, assign, sample_weight=None, labels
     return float(mass @ constant + (weights * sums).sum()), n_moved, mass, [{"features": sums}]
 
 
-def _is_pairs(part, collector):
-    """Whether scores are linear in pairs of columns, and second moments are what is summed."""
-    linear = getattr(part, "feature_map", None) == "x_pairs" and part.shared is None
-    return linear and isinstance(collector, Centred) and collector.structure == "full" and collector.dof is None
+def _is_pairs(part):
+    return getattr(part, "feature_map", None) == "x_pairs" and part.shared is None
 
 
-def _by_pairs(source, constant, part, collectors, **rows):
-    """Scores <w_k, [x, x_i x_j]> + c_k, in float by blocks of rows, and in double for blocks that it cannot decide."""
+def _is_full(part):
+    """Whether differences from means are squared, or second moments about them summed."""
+    return isinstance(part, Centred) and part.structure == "full" and part.dof is None
+
+
+def _by_squares(source, log_weights, part, collectors, kind, **rows):
+    """Scores with squares of rows, in float, and in double for rows that this cannot decide."""
     summary, d = source.family.summary_, source.X.shape[1]
+    errors, score = kind
+    constant = log_weights + part.offset
     prepared = Prepared(
         source.X, summary.origin, summary.scale, len(constant), constant, [(part, 0, d)], collectors,
-        float_errors=_float_errors(part.weights, d), **rows,
+        float_errors=errors(part, d), **rows,
     )  # fmt: skip
     _, moved, n_k, sums = prepared.once()
     source.float_tells = prepared.n_undecided <= MOST_UNDECIDED * len(source)
-    return _score_of_sums(constant, part.weights, n_k, sums[0]), moved, n_k, sums
+    return float(n_k @ constant + score(part, n_k, sums[0])), moved, n_k, sums
 
 
-def _float_errors(weights, d):
-    """Slope and base of what float errs in a difference of two scores, at most.
+def _errors_of_pairs(part, d):
+    """Slope and base of what float errs in a difference of two scores, at most, and the length that it can square.
 
     A sum of products errs by less than gamma times the sum of their lengths, and that is at most
     |quadratic| |x|^2 + |linear| |x|, where |x| <= (1 + |x|^2) / 2.
     """
-    gamma = (min(weights.shape[1], STRIP) + OF_PRODUCT) * ROUNDING
-    linear, quadratic = (np.linalg.norm(own, axis=1).max() for own in (weights[:, :d], weights[:, d:]))
-    return 2.0 * gamma * float(quadratic + 0.5 * linear), gamma * float(linear)
+    gamma = (min(part.weights.shape[1], STRIP) + OF_PRODUCT) * ROUNDING
+    linear, quadratic = (np.linalg.norm(own, axis=1).max() for own in (part.weights[:, :d], part.weights[:, d:]))
+    largest = LARGEST / (1.0 + quadratic + linear)
+    return 2.0 * gamma * float(quadratic + 0.5 * linear), gamma * float(linear), float(largest)
 
 
-def _score_of_sums(constant, weights, n_k, sums):
-    """Sum over the rows of each component of its score."""
-    mean, mass = sums["mean"], n_k[:, None]
+def _errors_of_differences(part, d):
+    """The same of scores -|F (x - m)|^2 / 2.
+
+    What rounding makes of F (x - m) is less than gamma |F| (|x| + |m|), lengths taken of every number: no longer than c
+    (|x| + |m|) with c^2 the largest sum of a row of |F| times that of a column, or the squares of all F, where they are
+    less. Squares take twice as much, their sum once more, and the square of a sum of two is at most two sums of
+    squares.
+    """
+    gamma = (d + OF_PRODUCT) * ROUNDING
+    lengths = np.abs(part.factor)
+    of_rows, of_columns = (lengths.sum(axis=axis).max(axis=1) for axis in (2, 1))
+    spread = float(np.minimum(of_rows * of_columns, (lengths**2).sum(axis=(1, 2))).max())
+    farthest = float((part.mean**2).sum(axis=1).max())
+    slope = 8.0 * gamma * spread
+    return slope, slope * farthest, LARGEST / (1.0 + spread) - farthest
+
+
+def _score_of_pairs(part, mass, sums):
+    """Sum of the rows' scores, their constants left out."""
+    mean, mass = sums["mean"], mass[:, None]
     d = mean.shape[1]
     first, second = sums["features"][:, :d], sums["features"][:, d:]
     i, j = np.tril_indices(d)
     second = second + first[:, i] * mean[:, j] + mean[:, i] * first[:, j] + mass * (mean[:, i] * mean[:, j])
-    first = first + mass * mean
-    return float(n_k @ constant + (weights[:, :d] * first).sum() + (weights[:, d:] * second).sum())
+    return (part.weights[:, :d] * (first + mass * mean)).sum() + (part.weights[:, d:] * second).sum()
+
+
+def _score_of_differences(part, mass, sums):
+    """The same: -1/2 tr(F S F') of each component's second moments S about its mean."""
+    score, d = 0.0, part.mean.shape[1]
+    i, j = np.tril_indices(d)
+    second = np.empty((d, d))
+    # component by component: a matrix of each would be the largest thing that a fit holds
+    for k, features in enumerate(sums["features"]):
+        shift = sums["mean"][k] - part.mean[k]
+        second[i, j] = second[j, i] = features[d:]
+        second += np.outer(features[:d], shift)
+        second += np.outer(shift, features[:d] + mass[k] * shift)
+        factor = part.factor[k % len(part.factor)]
+        score -= 0.5 * float(((factor @ second) * factor).sum())
+    return score

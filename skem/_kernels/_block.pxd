@@ -6,7 +6,9 @@ from libc.string cimport memset
 cimport skem._kernels._tiles as tl
 from skem._kernels._assign cimport assign_block, start_scores
 from skem._kernels._collect cimport collect, collect_entries, collect_floats, collect_wide_floats
-from skem._kernels._job cimport CODED, FLOAT_STEP, FULL, GATHER, LINEAR, Buffers, Features, Job, Scorer
+from skem._kernels._job cimport (
+    CODED, FLOAT_STEP, FULL, GATHER, LINEAR, Buffers, Features, Job, Scorer, few_rows, lanes_of,
+)
 from skem._kernels._load cimport coded_rows, load_block
 
 
@@ -99,9 +101,50 @@ cdef inline void score_block(Job *job, Buffers *buf, Py_ssize_t row, int rows, c
                                           buf.scaled if job.blind else buf.s + <size_t> k * B, B)
 
 
+cdef inline void ask_float(Job *job, Buffers *buf, int rows) noexcept nogil:
+    """Label a block by scores in float, and in double the rows in which rounding may decide, while these are few."""
+    cdef int B = job.B, d, few, count, i, j, k, n
+    cdef Scorer *sc = &job.scorers[0]
+    cdef const double *x = buf.x + <size_t> sc.column * B
+    cdef int *doubtful = buf.order
+    cdef double *s
+    cdef double *best
+    d = sc.d
+    if sc.kind == FULL:
+        job.tiles.centred_in_float(x, d, sc.float_mean, sc.floats, sc.stride, job.K, job.log_weights, buf.s, B,
+                                   <float *> buf.few)
+    else:
+        job.tiles.pairs_in_float(x, d, sc.floats, job.KP, job.log_weights, buf.s, B, <float *> buf.features)
+    count = job.tiles.doubtful_rows(x, d, buf.s, job.K, job.slope, job.base, job.most, B, rows, buf.lse, buf.index,
+                                    doubtful)
+    few = lanes_of(count, 2 * job.tiles.width)
+    buf.decided = few <= few_rows(job)
+    buf.sums[job.undecided] += count if buf.decided else rows
+    if count == 0 or not buf.decided:
+        return
+    s = buf.few + <size_t> d * few
+    best = s + <size_t> job.KP * few
+    for j in range(d):
+        for i in range(few):
+            buf.few[<size_t> j * few + i] = x[<size_t> j * B + doubtful[i]] if i < count else 0.0
+    if sc.kind == FULL:
+        for k in range(job.K):
+            for i in range(few):
+                s[<size_t> k * few + i] = job.log_weights[k]
+        job.tiles.full_scores(buf.few, d, sc.mean, sc.factor, sc.stride, job.K, s, few, buf.z)
+    else:
+        job.tiles.features(job.features[0].map, buf.few, d, best + 2 * few, few)
+        job.tiles.linear_scores(best + 2 * few, job.features[0].m, sc.factor, job.KP, job.log_weights, s, few)
+    job.tiles.best_score(s, job.K, few, best, best + few)
+    for i in range(count):
+        n = doubtful[i]
+        buf.lse[n], buf.index[n] = best[i], best[few + i]
+        for k in range(job.K):
+            buf.s[<size_t> k * B + n] = s[<size_t> k * few + i]
+
+
 cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noexcept nogil:
     cdef int B = job.B, i, n
-    cdef Scorer *sc
     cdef const uint8_t *bytes = NULL
     if job.bytes != NULL:
         bytes = coded_rows(job, buf, row, rows)
@@ -115,15 +158,10 @@ cdef inline void run_block(Job *job, Buffers *buf, Py_ssize_t row, int rows) noe
             buf.table + job.collectors[0].table, buf.table, B,
         )
         return
-    sc = &job.scorers[0]
-    buf.decided = job.slope > 0 and job.tiles.decide_pairs(
-        buf.x + <size_t> sc.column * B, sc.d, sc.floats, job.K, job.KP, job.log_weights, job.slope, job.base, buf.s, B,
-        <float *> buf.features, buf.lse, buf.index,
-    )
+    if job.slope > 0:
+        ask_float(job, buf, rows)
     if not buf.decided:
         score_block(job, buf, row, rows, bytes)
-        if job.slope > 0:
-            buf.sums[job.undecided] += rows
     assign_block(job, buf, row, rows)
     for i in range(job.n_collectors):
         if job.collectors[i].kind == CODED:

@@ -57,7 +57,7 @@ cdef struct Job:
     int given                      # whether `codes` are the labels of a hard pass that scores nothing
     int blind                      # whether tails add nothing to the scores
     int in_float                   # whether scores and sums are formed in float
-    double slope, base             # by how much float may err in a hard pass that asks it first, see T(decide_pairs)
+    double slope, base, most       # by how much float may err in a hard pass that asks it first, see T(doubtful_rows)
     int shifted                    # whether the origin is not zero
     int plain                      # whether internal coordinates are the user's, and columns lie side by side
     int hard_resp                  # whether a hard pass must write its responsibilities
@@ -89,7 +89,8 @@ cdef struct Job:
     Scorer scorers[MAX_PARTS]
     Collector collectors[MAX_PARTS]
     size_t feature_rows, latent_rows, table_size, sums_size, z_size, queue_size
-    size_t undecided               # place in the flat sums: rows of blocks whose labels float has not found
+    size_t undecided               # place in the flat sums: rows of a hard pass that float was asked for in vain
+    size_t few_size                # numbers that asking it takes, and scoring up to a quarter of a block anew
     double *total
     long ticket, turn
     int failed
@@ -109,7 +110,8 @@ cdef struct Buffers:
     double *rows                   # (B, d) rows of x side by side where an index names them
     uint8_t *bytes                 # (B, n_bytes) the same of coded rows, and where a block is not full
     double *latent                 # (2 K, B) for every scorer with tails: u, then log(1 + q / nu)
-    int decided                    # whether float has found the labels of the block
+    int decided                    # whether labels of the block are found: by float, and in double where that cannot tell
+    double *few                    # (few_size)
     double *scaled                 # (B) weights of rows multiplied by u
     double *table
     double *sums
@@ -131,6 +133,11 @@ cdef inline int lanes_of(int n, int width) noexcept nogil:
     return (n + width - 1) // width * width
 
 
+cdef inline int few_rows(const Job *job) noexcept nogil:
+    """Rows of a block, at most, that are scored by themselves."""
+    return lanes_of(job.B // 4, 2 * job.tiles.width)
+
+
 cdef inline void pack_weights(
     const double *weights,         # IN  (K, m)
     int K, int m,
@@ -149,7 +156,7 @@ cdef inline size_t align_doubles(size_t n) noexcept nogil:
 
 cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     cdef size_t B = job.B
-    cdef size_t sizes[17]
+    cdef size_t sizes[18]
     cdef size_t total = 8, n_order, i
     cdef double *p
     if job.in_float:
@@ -173,7 +180,8 @@ cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     sizes[14] = align_doubles(job.latent_rows * B)
     sizes[15] = B
     sizes[16] = align_doubles(job.queue_size)
-    for i in range(17):
+    sizes[17] = align_doubles(job.few_size)
+    for i in range(18):
         total += sizes[i]
     buf.all = <double *> calloc(total, sizeof(double))
     n_order = (B + 1) * (job.KP // 4) if job.in_float else B
@@ -203,6 +211,7 @@ cdef inline int allocate_buffers(Job *job, Buffers *buf) noexcept nogil:
     buf.table = buf.scaled + sizes[15]
     buf.sums = buf.table + sizes[9]
     buf.queues = buf.sums + sizes[10]
+    buf.few = buf.queues + sizes[16]
     return 1
 
 

@@ -84,9 +84,12 @@ cdef extern from "tile_set.h" nogil:
         void (*panel_pairs)(const float *panel, int d, float *features) noexcept nogil
         void (*panel_sums)(const float *panels, int m, int M, const double *R, int K, double *table, int B,
                            float *scratch) noexcept nogil
-        int (*decide_pairs)(const double *X, int d, const float *packed, int K, int padded, const double *start,
-                            double slope, double base, double *S, int B, float *scratch, double *best,
-                            double *index) noexcept nogil
+        void (*pairs_in_float)(const double *X, int d, const float *packed, int K, const double *start, double *S,
+                               int B, float *scratch) noexcept nogil
+        void (*centred_in_float)(const double *X, int d, const float *mean, const float *packed, size_t stride, int K,
+                                 const double *start, double *S, int B, float *scratch) noexcept nogil
+        int (*doubtful_rows)(const double *X, int d, const double *S, int K, double slope, double base, double most,
+                             int B, int rows, double *best, double *index, int *doubtful) noexcept nogil
 
     long take_ticket(volatile long *counter)
     void wait_turn(volatile long *turn, long mine)

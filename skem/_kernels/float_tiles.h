@@ -174,22 +174,42 @@ static void T(panel_pairs)(const float *panel, int d, float *features)
                 VEC_AT(features + v) = FCAT(panel + (size_t)i * ROWS + v) * FCAT(panel + (size_t)j * ROWS + v);
 }
 
-/* Scores in float of rows X (d, B) that are linear in the features of T(panel_pairs), and whether they tell in every row
- * which is best: as T(best_score) gives it, by more than `slope` times the row's squared length and `base`. B: whole
- * panels. scratch: floats (d + m, ROWS). */
-static int T(decide_pairs)(const double *X, int d, const float *packed, int K, int padded, const double *start,
-                           double slope, double base, double *S, int B, float *scratch, double *best, double *index)
+/* Rows X (d, B) to a panel. */
+static ALWAYS_INLINE void T(narrow_panel)(const double *X, int d, int B, float *panel)
+{
+    for (int j = 0; j < d; j++, X += B, panel += ROWS)
+        UNROLL for (int v = 0; v < ROWS; v += LANES) VEC_AT(panel + v) = NARROW(*(const T(wide_vec) *)(X + v));
+}
+
+/* Scores in float of rows X (d, B), B / ROWS panels of them, that are linear in the features of T(panel_pairs). scratch:
+ * (d + m, ROWS). */
+static void T(pairs_in_float)(const double *X, int d, const float *packed, int K, const double *start, double *S, int B,
+                              float *scratch)
 {
     int m = d + d * (d + 1) / 2;
     float *panel = scratch + (size_t)m * ROWS;
-    V decided = ZERO + 1.0;
     for (int b = 0; b < B; b += ROWS) {
-        for (int j = 0; j < d; j++)
-            UNROLL for (int v = 0; v < ROWS; v += LANES)
-                VEC_AT(panel + (size_t)j * ROWS + v) = NARROW(*(const T(wide_vec) *)(X + (size_t)j * B + b + v));
+        T(narrow_panel)(X + b, d, B, panel);
         T(panel_pairs)(panel, d, scratch);
-        T(panel_scores)(scratch, m, packed, padded, start, S + b, B);
+        T(panel_scores)(scratch, m, packed, K, start, S + b, B);
     }
+}
+
+/* The same as T(centred_scores) has them. scratch: (d, B + ROWS). */
+static void T(centred_in_float)(const double *X, int d, const float *mean, const float *packed, size_t stride, int K,
+                                const double *start, double *S, int B, float *scratch)
+{
+    for (int b = 0; b < B; b += ROWS) T(narrow_panel)(X + b, d, B, scratch + (size_t)b * d);
+    T(centred_scores)(scratch, d, mean, packed, stride, K, start, S, B, scratch + (size_t)B * d);
+}
+
+/* The best of scores S in float, as T(best_score) gives it, and those of the first `rows` rows X (d, B) in which rounding
+ * may have chosen it; their number. Two scores of a row of squared length q err by less than slope q + base against one
+ * another, and nothing overflows where q is below `most`. */
+static int T(doubtful_rows)(const double *X, int d, const double *S, int K, double slope, double base, double most, int B,
+                            int rows, double *best, double *index, int *doubtful)
+{
+    int count = 0;
     for (int b = 0; b < B; b += W) {
         V top = CAT(S + b), second = ZERO - 1e300, at = ZERO, square = ZERO;
         for (int k = 1; k < K; k++) {
@@ -199,10 +219,12 @@ static int T(decide_pairs)(const double *X, int d, const float *packed, int K, i
             top = SELECT(s > top, s, top);
         }
         for (int j = 0; j < d; j++) square += CAT(X + (size_t)j * B + b) * CAT(X + (size_t)j * B + b);
-        decided = SELECT(top - second > slope * square + base, decided, ZERO);
+        V told = SELECT((top - second > slope * square + base) & (square < most), ZERO + 1.0, ZERO);
         AT(best + b) = top; AT(index + b) = at;
+        for (int n = b; n < b + W && n < rows; n++)
+            if (((const double *)&told)[n - b] == 0) doubtful[count++] = n;
     }
-    return T(lane_sum)((double *)&decided) == W;
+    return count;
 }
 
 /* The lanes of a, two and two, in double. */

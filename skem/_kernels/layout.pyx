@@ -151,6 +151,8 @@ cdef int add_scorer(Job *job, spec, int column, int d, list keep) except -1:
                 sc.floats, sc.float_mean = _floats(keep.pop(), keep), _floats(spec.mean, keep)
                 job.n_scorers += 1
                 return 0
+            if job.slope > 0:
+                sc.floats, sc.float_mean = _floats(keep[len(keep) - 1], keep), _floats(spec.mean, keep)
         else:
             sc.kind = DIAG
             sc.factor = own_array(spec.factor, keep)

@@ -17,7 +17,8 @@ from skem._kernels._block cimport run_block, run_float_block
 from skem._kernels._collect cimport flush
 from skem._kernels._job cimport (
     CHUNK_ROWS, CODED, CODED_ROWS, DRAW, FLOAT_ROWS, FLOAT_STEP, FULL, GATHER, HARD, MAX_PARTS, SOFT, WIDE_FROM,
-    Buffers, Collector, Job, Scorer, allocate_buffers, free_buffers, lanes_of, pack_weights, pad_components,
+    Buffers, Collector, Job, Scorer, allocate_buffers, few_rows, free_buffers, lanes_of, pack_weights,
+    pad_components,
 )
 from skem._kernels._openmp cimport SKEM_OPENMP, omp_get_max_threads, omp_get_num_procs
 from skem._kernels.layout cimport add_collector, add_scorer, own_array, pack_triangles, set_coding
@@ -105,6 +106,7 @@ cdef class Prepared:
     ):
         cdef Job *job = &self.job
         cdef int K = n_components, d, column, width
+        cdef size_t few
         cdef double work
         cdef double[::1] total, inv_scale
         cdef float[::1] float_origin, float_scale
@@ -129,7 +131,7 @@ cdef class Prepared:
         job.blind = blind
         job.in_float = in_float
         if float_errors is not None:
-            job.slope, job.base = float_errors
+            job.slope, job.base, job.most = float_errors
         # The block shrinks with the number of scores and columns so that it stays in the second-level cache, half as
         # large where vectors are short. There it is no power of two: columns would share their places in the first.
         # Tables of wide rows leave that cache in any case, the less often the more rows a block has.
@@ -169,6 +171,8 @@ cdef class Prepared:
         if float_errors is not None:
             job.undecided = job.sums_size
             job.sums_size += 1
+            few = few_rows(job)
+            job.few_size = max(few * (d + job.KP + 2 + job.feature_rows), <size_t> d * (job.B + tiles.panel_rows) // 2 + 1)
         self.sums = total = np.empty(job.sums_size)
         job.total = &total[0]
         if X.dtype == np.float32:
@@ -371,9 +375,9 @@ def run_pass(*args, **named):
         passes over float32 rows side by side in memory (float32 holds the origin, too) of 16 columns or more, with one
         scorer and one collector that are linear in them, and without `index`, row state and outputs but weights.
     float_errors : tuple of float, default=None
-        Slope and base: by slope times the squared length of a row and base float may err in the difference of two
-        scores. A hard pass with one scorer, linear in "x_pairs", and one centred collector labels then by float what
-        that decides; its score is not exact.
+        Slope, base and most: by slope times the squared length of a row and base float may err in the difference of two
+        scores, where that length is below `most`. A hard pass with one scorer, linear in "x_pairs" or with full
+        factors, and one centred collector labels then by float what that decides; its score is not exact.
     n_threads : int, default=0
         0 lets OpenMP decide.
 

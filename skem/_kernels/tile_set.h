@@ -75,8 +75,12 @@ typedef struct {
                             const float *root, float *y, double *first, double *second);
     void (*panel_pairs)(const float *panel, int d, float *features);
     void (*panel_sums)(const float *panels, int m, int M, const double *R, int K, double *table, int B, float *scratch);
-    int (*decide_pairs)(const double *X, int d, const float *packed, int K, int padded, const double *start, double slope,
-                        double base, double *S, int B, float *scratch, double *best, double *index);
+    void (*pairs_in_float)(const double *X, int d, const float *packed, int K, const double *start, double *S, int B,
+                           float *scratch);
+    void (*centred_in_float)(const double *X, int d, const float *mean, const float *packed, size_t stride, int K,
+                             const double *start, double *S, int B, float *scratch);
+    int (*doubtful_rows)(const double *X, int d, const double *S, int K, double slope, double base, double most, int B,
+                         int rows, double *best, double *index, int *doubtful);
 } tile_set;
 
 #endif

@@ -23,7 +23,8 @@ static const tile_set T(tiles) = {
     T(gather_scores), T(gather_sums), T(unfold), T(fold), T(coded_scores), T(coded_sums), T(unlog), T(coded_soft),
     T(top_scores), T(lane_sum), T(tail_scores), T(latent_sums), T(panel_rows),
     T(load_panel), T(panel_scores), T(heavy_rows), T(heavy_sums), T(panel_columns), T(centred_scores), T(load_wide),
-    T(float_wide_sums), T(panel_pairs), T(panel_sums), T(decide_pairs),
+    T(float_wide_sums), T(panel_pairs), T(panel_sums), T(pairs_in_float),
+    T(centred_in_float), T(doubtful_rows),
 };
 
 #undef READ
