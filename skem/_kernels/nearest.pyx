@@ -219,6 +219,8 @@ def assign_nearest(
         if lower is not None or drift is not None:
             raise ValueError("discounts and bounds do not go together")
         job.discount, job.slack = &discount[0], slack
+        # what beats another score by no more than the slack is left open, too: half of it, for scores are half squares
+        job.norm += slack / (4.0 * job.reach)
     job.n_sums = 3 + (K * d + K if collect else 0)
     sums = np.zeros(job.n_sums)
     total = sums
