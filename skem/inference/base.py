@@ -157,7 +157,9 @@ class Algorithm:
         -------
         fit : Fit
         """
-        convergence = Convergence(self.tol, model.total_weight, self.goal, least=LEAST)
+        # what comes of a search, pass by pass, no row of gains foretells
+        goal = self.goal if source.exact else -np.inf
+        convergence = Convergence(self.tol, model.total_weight, goal, least=LEAST)
         labels = np.full(len(source), -1, dtype=np.int32) if labels is None else labels.copy()
         # leaps that were asked for follow every iteration, and need the states between
         steps = self.steps(model) if source.exact and self.accelerate is None else None
