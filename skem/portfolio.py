@@ -14,7 +14,6 @@ from skem.canonical import subsample
 from skem.distinct import DistinctSource
 from skem.engine import Source
 from skem.inference.compiled_runs import NEAR
-from skem.inference.cuts import whiten
 from skem.inference.short import short_runs
 from skem.inference.updates import starved
 from skem.starts import StandardRows, find_centers, inner_rows, label_rest, lloyd
@@ -106,6 +105,15 @@ def merit(algorithm, model, fit):
 def _labels(Z, centers):
     unit = np.ones(Z.shape[1])
     return lloyd(Z, None, centers, np.zeros_like(unit), unit, 0)[1]
+
+
+def whiten(Z, weight):
+    """Rows in coordinates where their covariance is the unit matrix, flat directions left out."""
+    mean = weight @ Z / weight.sum()
+    centred = Z - mean
+    values, vectors = np.linalg.eigh((centred * weight[:, None]).T @ centred / weight.sum())
+    kept = values > 1e-9 * values[-1]
+    return np.ascontiguousarray(centred @ (vectors[:, kept] / np.sqrt(values[kept]))) if kept.any() else Z
 
 
 def _cut(Z, weight, n_components, n_starts, rng):

@@ -48,13 +48,9 @@ def _in_units(Z, weight):
 
 
 def whiten(Z, weight):
-    """Rows (n, m) along their principal axes, in units of their deviations, flat directions left out.
-
-    Rows without spread stay as they are.
-    """
-    share = weight / weight.sum()
-    centred, _, varying = _in_units(Z - share @ Z, weight)
-    return centred @ _whitening(centred, share) if len(varying) else Z
+    """Centred rows (n, m) along their principal axes, in units of their deviations; flat directions left out."""
+    Z = _in_units(Z, weight)[0]
+    return Z @ _whitening(Z, weight / weight.sum()) if Z.shape[1] else Z
 
 
 def _whitening(Z, share):
