@@ -33,8 +33,10 @@ typedef double T(wide_vec);
 #include "triangles.h"
 #include "wide_sums.h"
 
-/* A weight that adds nothing to any sum, and whose products with columns are normal numbers. */
+/* Weights below this add nothing to any sum, and some are subnormal floats, which take a hundred times as long; products
+ * of those above with columns are normal numbers. */
 #define NO_SHARE 1e-25
+#define SHARE(r) ((r) < NO_SHARE ? 0 : (float)(r))
 /* Columns whose part of a panel stays in the first-level cache, and whose products are summed in float. */
 #define STRIP 128
 
@@ -77,7 +79,7 @@ static int T(heavy_rows)(const double *R, int B, int rows, const double *least, 
         double r0 = R[n], r1 = R[B + n], r2 = R[2 * B + n], r3 = R[3 * B + n];
         float *w = weights + 4 * count;
         members[count] = n;
-        w[0] = (float)r0, w[1] = (float)r1, w[2] = (float)r2, w[3] = (float)r3;
+        w[0] = SHARE(r0), w[1] = SHARE(r1), w[2] = SHARE(r2), w[3] = SHARE(r3);
         count += (r0 > least[0]) | (r1 > least[1]) | (r2 > least[2]) | (r3 > least[3]);
     }
     return count;
@@ -259,7 +261,6 @@ static ALWAYS_INLINE void T(panel_tile)(const int features, const float *f, size
 
 static void T(panel_sums)(const float *panels, int m, int M, const double *R, int K, double *table, int B, float *scratch)
 {
-    /* what adds no digit is left out: float's subnormals take a hundred times as long */
     for (size_t i = 0; i < (size_t)K * B; i += W) {
         V r = WHERE(CAT(R + i) >= NO_SHARE, CAT(R + i));
 #if W > 1
@@ -308,4 +309,5 @@ enum { T(panel_rows) = ROWS, T(panel_columns) = PANEL };
 #undef ACROSS
 #undef STRIP
 #undef NO_SHARE
+#undef SHARE
 #include "undefine_reals.h"
