@@ -25,9 +25,11 @@ def _directions(Z, weight):
     and the components' shape.
     """
     d = Z.shape[1]
-    Z, unit, varying = _in_units(Z, weight)
+    unit = np.sqrt(weight @ Z**2 / weight.sum())
+    varying = np.flatnonzero(unit > 0)
     if len(varying) == 0:
         return np.empty((d, 0))
+    Z, unit = Z[:, varying] / unit[varying], unit[varying]
     whitening = _whitening(Z, weight / weight.sum())
     white = Z @ whitening
     fourth = (white * (weight * (white**2).sum(axis=1))[:, None]).T @ white
@@ -40,17 +42,15 @@ def _directions(Z, weight):
     return directions
 
 
-def _in_units(Z, weight):
-    """Centred rows over their columns' deviations, these, and the columns that have any."""
-    unit = np.sqrt(weight @ Z**2 / weight.sum())
-    varying = np.flatnonzero(unit > 0)
-    return Z[:, varying] / unit[varying], unit[varying], varying
-
-
 def whiten(Z, weight):
-    """Centred rows (n, m) along their principal axes, in units of their deviations; flat directions left out."""
-    Z = _in_units(Z, weight)[0]
-    return Z @ _whitening(Z, weight / weight.sum()) if Z.shape[1] else Z
+    """Rows (n, m) along their principal axes, to the widest, in units of their deviations; flat directions left out.
+
+    Rows without spread stay as they are.
+    """
+    share = weight / weight.sum()
+    centred = Z - share @ Z
+    axes = _whitening(centred, share)[:, ::-1]
+    return np.ascontiguousarray(centred @ axes) if axes.shape[1] else Z
 
 
 def _whitening(Z, share):

@@ -43,7 +43,7 @@ def is_like_one(source):
         Of rows that are far from Gaussian by their kind, counts say, it is false.
     """
     Z, weight = source.coordinates(), source.canonical().weight
-    white = whiten(Z - weight @ Z / weight.sum(), weight)
+    white = whiten(Z, weight)
     rank = white.shape[1]
     moment = weight @ (white**2).sum(axis=1) ** 2 / weight.sum()
     return abs(moment - rank * (rank + 2)) <= TELLING * np.sqrt(8.0 * rank * (rank + 2) / weight.sum())

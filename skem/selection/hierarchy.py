@@ -8,8 +8,9 @@ from skem._kernels.agglomerate import ward
 from skem.canonical import subsample
 from skem.distinct import DistinctSource
 from skem.families import Gaussian
+from skem.inference.cuts import whiten
 from skem.memory import recall
-from skem.portfolio import GROUPS, whiten
+from skem.proposals import GROUPS
 from skem.selection.neighbors import Start
 from skem.starts import StandardRows
 from skem.summary import summarize
