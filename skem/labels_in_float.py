@@ -3,7 +3,7 @@
 import numpy as np
 
 from skem._kernels.nearest import assign_nearest
-from skem._kernels.parts import Centred
+from skem._kernels.parts import is_of_differences, is_of_pairs
 from skem._kernels.passes import Prepared
 from skem.rows import is_sparse
 
@@ -56,12 +56,10 @@ def run(source, log_weights, part, collectors, **rows):
     if getattr(part, "feature_map", None) == "x":
         if d >= LEAST_COLUMNS and work >= LEAST_WORK:
             return _by_centers(source, log_weights + part.offset, part.weights, **rows)
-    elif work * d / 2 >= LEAST_WORK_OF_SQUARES and _is_full(collector):
-        if _is_pairs(part) and d >= LEAST_COLUMNS_OF_PAIRS:
-            return _by_squares(source, log_weights, part, collectors, (_errors_of_pairs, _score_of_pairs), **rows)
-        if _is_full(part) and d >= LEAST_COLUMNS_OF_DIFFERENCES:
-            own = _errors_of_differences, _score_of_differences
-            return _by_squares(source, log_weights, part, collectors, own, **rows)
+    elif work * d / 2 >= LEAST_WORK_OF_SQUARES and is_of_differences(collector):
+        pairs = is_of_pairs(part) and d >= LEAST_COLUMNS_OF_PAIRS
+        if pairs or (is_of_differences(part) and d >= LEAST_COLUMNS_OF_DIFFERENCES):
+            return _by_squares(source, log_weights + part.offset, part, collectors, **rows)
     return None
 
 
@@ -87,20 +85,12 @@ def _by_centers(source, constant, weights, *, assign, sample_weight=None, labels
     return float(mass @ constant + (weights * sums).sum()), n_moved, mass, [{"features": sums}]
 
 
-def _is_pairs(part):
-    return getattr(part, "feature_map", None) == "x_pairs" and part.shared is None
-
-
-def _is_full(part):
-    """Whether differences from means are squared, or second moments about them summed."""
-    return isinstance(part, Centred) and part.structure == "full" and part.dof is None
-
-
-def _by_squares(source, log_weights, part, collectors, kind, **rows):
+def _by_squares(source, constant, part, collectors, **rows):
     """Scores with squares of rows, in float, and in double for rows that this cannot decide."""
     summary, d = source.family.summary_, source.X.shape[1]
-    errors, score = kind
-    constant = log_weights + part.offset
+    errors, score = _errors_of_pairs, _score_of_pairs
+    if not is_of_pairs(part):
+        errors, score = _errors_of_differences, _score_of_differences
     prepared = Prepared(
         source.X, summary.origin, summary.scale, len(constant), constant, [(part, 0, d)], collectors,
         float_errors=errors(part, d), **rows,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skem._kernels.parts import Centred, Linear
+from skem._kernels.parts import Linear, is_of_differences, is_of_pairs
 from skem._kernels.passes import Prepared
 from skem.rows import is_sparse
 
@@ -26,14 +26,6 @@ def _is_linear(part):
     return isinstance(part, Linear) and part.feature_map == "x"
 
 
-def _is_pairs(part):
-    return isinstance(part, Linear) and part.feature_map == "x_pairs" and part.shared is None
-
-
-def _is_centred(part):
-    return isinstance(part, Centred) and part.structure == "full" and part.dof is None
-
-
 def serves(source, part, n_components, compiled=False):
     """Whether the rows are such that float is the faster way to score them.
 
@@ -54,9 +46,9 @@ def serves(source, part, n_components, compiled=False):
     if is_sparse(X) or X.dtype != np.float32 or source.index is not None or source.coding is not None:
         return False
     n, d = X.shape
-    if not (_is_linear(part) or _is_pairs(part) or _is_centred(part)) or X.strides[1] != X.itemsize:
+    if not (_is_linear(part) or is_of_pairs(part) or is_of_differences(part)) or X.strides[1] != X.itemsize:
         return False
-    if d < (LEAST_COLUMNS_OF_PAIRS if _is_pairs(part) else LEAST_COLUMNS):
+    if d < (LEAST_COLUMNS_OF_PAIRS if is_of_pairs(part) else LEAST_COLUMNS):
         return False
     work = float(n) * n_components * (d if _is_linear(part) else d * (d + 1))
     if work < (LEAST_WORK_COMPILED if compiled else LEAST_WORK):
@@ -93,7 +85,7 @@ def run(source, log_weights, part, collectors):
         Typical error of a score, at most.
     """
     own = [part, *(place[0] for place in collectors)]
-    kinds = ((_is_linear, _run_linear), (_is_pairs, _run_pairs), (_is_centred, _run_centred))
+    kinds = ((_is_linear, _run_linear), (is_of_pairs, _run_pairs), (is_of_differences, _run_centred))
     for is_kind, run_kind in kinds:
         if len(own) == 2 and all(map(is_kind, own)) and serves(source, part, len(log_weights)):
             return run_kind(source, log_weights, *own)

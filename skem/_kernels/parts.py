@@ -76,6 +76,16 @@ def placed(part, d):
     return list(part.places) if isinstance(part, Several) else [(part, 0, d)]
 
 
+def is_of_pairs(part):
+    """Whether a part is linear in pairs of columns, and leaves out nothing that all components share."""
+    return isinstance(part, Linear) and part.feature_map == "x_pairs" and part.shared is None
+
+
+def is_of_differences(part):
+    """Whether a part has differences from means with full factors, or sums their products, without tails."""
+    return isinstance(part, Centred) and part.structure == "full" and part.dof is None
+
+
 def n_linear_features(part, d):
     """Length of T for the d columns of a `Linear` part."""
     lengths = {
