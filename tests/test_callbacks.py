@@ -86,8 +86,8 @@ def test_callbacks_do_not_change_the_fit(estimator):
     plain = clone(estimator).set_params(random_state=0).fit(X)
     watched = clone(plain).set_callbacks(Recorder()).fit(X)
     del watched._skl_callbacks
-    for name in set(BOUNDS) & set(vars(plain)):
-        # a run that nobody watches is compiled, and sums a bound in another order
+    for name in BOUNDS if isinstance(estimator, skem.VariationalMixture) else ():
+        # a run that nobody watches is compiled, and sums this bound in another order
         np.testing.assert_allclose(vars(watched)[name], vars(plain).pop(name), rtol=1e-14)
         del vars(watched)[name]
     assert fitted_state(watched) == fitted_state(plain)

@@ -57,7 +57,7 @@ KEY_LINES = {
         r"^spherical k-means on tf-idf$",
         r"^log evidence: -76[34]\d\d of the topics found$",
         r"^-77[0-5]\d\d of spherical k-means, which agrees with them at an adjusted Rand index of 0\.[67]\d$",
-        r"^-7[78]\d\d\d of k-means, ",
+        r"^-(77[6-9]|780)\d\d of k-means, ",
     ],
     "mixed_columns": [
         r"^guessed counts: Poisson of \['news'\]$",

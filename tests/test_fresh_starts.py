@@ -21,6 +21,21 @@ def tumours():
     return load_breast_cancer().data[:, :10]
 
 
+def test_climbs_anew_find_what_the_first_has_missed(monkeypatch):
+    found = []
+    for in_vain in (0, search_module.IN_VAIN):
+        evidence, source = problem(FAMILY, rows(FAMILY, n=400, k=4))
+        search = Search(evidence, source, np.random.default_rng(0))
+        ways = iter([lambda: None])
+        # the first climb stays where it begins, and what follows the climbs is left out
+        monkeypatch.setattr(search, "_go_on", lambda ways=ways, go_on=search._go_on: next(ways, go_on)())
+        for name in ("_shake", "_follow_up", "_begin_again"):
+            monkeypatch.setattr(search, name, lambda: False)
+        monkeypatch.setattr(search_module, "IN_VAIN", in_vain)
+        found.append(search.run(np.zeros(len(source), dtype=np.int32), 1).objective)
+    assert found[1] > found[0] + 10.0
+
+
 @pytest.mark.parametrize("agree", [True, False])
 def test_climbs_go_on_until_two_agree_or_some_are_in_vain(agree, monkeypatch):
     evidence, source = problem(FAMILY, rows(FAMILY, n=400, k=4))

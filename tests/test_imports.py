@@ -15,8 +15,8 @@ FLOORS = [
     {"column_types"}, {"_version", "_compat", "exceptions", "memory", "_kernels"}, {"rows", "rounding"}, {"canonical"},
     {"suffstats", "summary", "log_sum_exp"},
     {"modes", "tailed_terms", "joint", "coding", "in_python", "labels_in_float", "rough_passes"}, {"weights"},
-    {"families"}, {"engine"}, {"distinct", "truncated", "tree"}, {"starts"}, {"inference"}, {"proposals"}, {"portfolio"},
-    {"estimators"}, {"selection"}, {"displays"}, {"__init__"},
+    {"families"}, {"engine"}, {"distinct", "truncated", "tree"}, {"starts"}, {"inference"}, {"proposals"},
+    {"portfolio"}, {"estimators"}, {"selection"}, {"displays"}, {"__init__"},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(path for path in ROOT.rglob("*.py"))
