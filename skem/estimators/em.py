@@ -23,7 +23,8 @@ class EMMixture(NoisyMixture):
         Family of the components; None means ``Gaussian()``. Its own parameters are searched as
         ``family__covariance_type`` and the like.
     n_init : int, default=1
-        Number of starts; the best objective is kept. Runs that are seen to end behind it stop early.
+        Number of starts; the best objective is kept. Without `split_merge` runs that are seen to end behind it stop
+        early.
     init : {"portfolio", "k-means", "k-means++", "random"}, array-like or dict, default="portfolio"
         How a run starts: by name, "portfolio" being a race between starts of all kinds, of which the best few are run
         to their end (beyond 100 components "k-means" takes its place); from labels of shape (n_samples,), -1 where

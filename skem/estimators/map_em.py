@@ -27,7 +27,8 @@ class MAPMixture(OnlineMixin, SoftMixture):
     weight_concentration_prior : float, default=1.0
         Concentration >= 1 of the weights' symmetric Dirichlet prior; below 1 the density has no mode inside.
     n_init : int, default=1
-        Number of starts; the best objective is kept. Runs that are seen to end behind it stop early.
+        Number of starts; the best objective is kept. Without `split_merge` runs that are seen to end behind it stop
+        early.
     init : {"portfolio", "k-means", "k-means++", "random"}, array-like or dict, default="portfolio"
         How a run starts: a name, labels, responsibilities or parameters, as for `EMMixture`.
     n_active : int, default=None

@@ -34,7 +34,7 @@ class VariationalMixture(OnlineMixin, SoftMixture):
     weight_concentration_prior : float, default=None
         Its concentration > 0. None means 1 / n_components for the Dirichlet and 1 for the process.
     n_init : int, default=1
-        Number of starts; the best objective is kept. Runs that are seen to end behind it stop early.
+        Number of starts; the best objective is kept.
     init : {"portfolio", "k-means", "k-means++", "random"}, array-like or dict, default="portfolio"
         How a run starts: a name, labels, responsibilities or parameters, as for `EMMixture`.
     n_active : int, default=None
