@@ -15,6 +15,8 @@ from skem.rows import column_moments, column_range, is_sparse
 WINSOR = 20.0
 # A coordinate beyond this, in robust standard deviations, would overflow when squared.
 FARTHEST = 1e120
+# Numbers of a sample whose columns are looked at together: few, for copies of them are held.
+SIDE_BY_SIDE = 1 << 14
 # A column whose range or typical value is beyond this has a variance beyond float64.
 WIDEST = 1e154
 
@@ -117,26 +119,66 @@ class Summary(NamedTuple):
         return float(np.log(self.scale).sum())
 
 
-def _weighted_median(values, weight):
-    """Lower weighted median: one of the values, so that differences to it are exact; weight None means all equal."""
+def _medians(values, weight):
+    """Lower weighted median of each row of values (d, n): one of them, so that differences to it are exact.
+
+    Weight None means that all are equal.
+    """
     if weight is None:
-        middle = (len(values) + 1) // 2 - 1
-        return np.partition(values, middle)[middle]
-    order = np.argsort(values, kind="stable")
-    cumulative = np.cumsum(weight[order])
-    return values[order[np.searchsorted(cumulative, 0.5 * cumulative[-1])]]
+        middle = (values.shape[1] + 1) // 2 - 1
+        return np.partition(values, middle, axis=1)[:, middle]
+    order = np.argsort(values, axis=1, kind="stable")
+    cumulative = np.cumsum(weight[order], axis=1)
+    middle = (cumulative < 0.5 * cumulative[:, -1:]).sum(axis=1)
+    each = np.arange(len(values))
+    return values[each, order[each, middle]]
 
 
-def _width(distance, weight):
-    """Robust standard deviation from distances to the median, and whether half of them are 0."""
-    width = _weighted_median(distance, weight)
+def _widths(distances, weight):
+    """Robust standard deviations from distances (d, n) to medians, and where half of the distances are 0."""
+    width = _medians(distances, weight)
     held = width == 0
-    if held:
+    for j in np.flatnonzero(held):
         # the others tell the spread, one wild row among them or not
-        away = distance > 0
+        away = distances[j] > 0
         if away.any():
-            width = _weighted_median(distance[away], None if weight is None else weight[away])
+            width[j] = _medians(distances[[j]][:, away], None if weight is None else weight[away])[0]
     return 1.4826 * width, held
+
+
+def _spread(sample, weight, equivariance):
+    """Origin and robust width of each column of a sample, and whether half of its rows hold one value.
+
+    Where zero stays zero the origin is 0, and the width the size of what is not zero: a spread says little of columns
+    that are far from symmetric.
+    """
+    d = sample.shape[1]
+    origin, width, held = np.zeros(d), np.empty(d), np.zeros(d, dtype=bool)
+    weight = None if weight.min() == weight.max() else weight
+    step = max(1, SIDE_BY_SIDE // len(sample))
+    for first in range(0, d, step):
+        columns = slice(first, first + step)
+        # side by side in memory: several times faster than along the first axis
+        values = np.ascontiguousarray(sample[:, columns].T)
+        if equivariance == "scale":
+            width[columns], _ = _widths(values, weight)
+        else:
+            origin[columns] = _medians(values, weight)
+            width[columns], held[columns] = _widths(np.abs(values - origin[columns, None]), weight)
+    return origin, width, held
+
+
+def _units(sample, weight, equivariance, constant):
+    """Origin and scale of each column of a sample, and whether half of its rows hold one value."""
+    origin, width, held = _spread(sample, weight, equivariance)
+    if equivariance == "scalar":
+        # a constant column says nothing of the one unit, unless all are constant
+        known = width[~constant] if not constant.all() else np.abs(origin)
+        largest = known.max()
+        width = np.full(len(width), np.sqrt(np.mean((known / largest) ** 2)) * largest if largest > 0 else 1.0)
+    width = np.where(width > 0, width, np.abs(origin))
+    width = np.where(width > 0, width, 1.0)
+    return origin, np.exp2(np.round(np.log2(width))), held
 
 
 def _check_range(low, high):
@@ -194,25 +236,7 @@ def _summarize(X, sample_weight, equivariance, rows):
     chosen = subsample(X, sample_weight)
     if equivariance is not None:
         sample = X[chosen.index].astype(np.float64, copy=False)
-        width, held = np.empty(d), np.zeros(d, dtype=bool)
-        weight = None if chosen.weight.min() == chosen.weight.max() else chosen.weight
-        for j in range(d):
-            # side by side in memory: several times faster than along the first axis
-            values = np.ascontiguousarray(sample[:, j])
-            if equivariance == "scale":
-                # the size of what is not zero; a spread says little of columns that are far from symmetric
-                width[j], _ = _width(values, weight)
-                continue
-            origin[j] = _weighted_median(values, weight)
-            width[j], held[j] = _width(np.abs(values - origin[j]), weight)
-        if equivariance == "scalar":
-            # a constant column says nothing of the one unit, unless all are constant
-            known = width[~constant] if not constant.all() else np.abs(origin)
-            largest = known.max()
-            width = np.full(d, np.sqrt(np.mean((known / largest) ** 2)) * largest if largest > 0 else 1.0)
-        width = np.where(width > 0, width, np.abs(origin))
-        width = np.where(width > 0, width, 1.0)
-        scale = np.exp2(np.round(np.log2(width)))
+        origin, scale, held = _units(sample, chosen.weight, equivariance, constant)
     farthest = np.maximum(high - origin, origin - low) / scale
     if not (farthest < FARTHEST).all():
         column = int(np.argmax(farthest))
