@@ -54,7 +54,8 @@ class Family(Traits):
 
     A family that contains a simpler one as a limit has ``nested()`` -> that family, bound to the same data,
     ``embed(theta)`` -> theta of its own with the densities of a simpler one's, and ``widen(theta, stats)`` -> places
-    beyond to start from, given such a theta and the statistics of a pass there.
+    beyond to start from, given such a theta and the statistics of a pass there. Where updates come closer to the limit
+    and never there, ``limit(before, theta)`` -> the theta there, or None where the last update did not lead there.
 
     An algorithm names the verbs it requires and is refused in one sentence where one is missing. Beside the verbs a
     family in pure Python has ``features(X)`` -> (n, m), its T(x), and may have ``log_prob(X, theta)`` -> (n, K) in

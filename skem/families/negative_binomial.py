@@ -302,6 +302,9 @@ class NegativeBinomial(RateFamily):
         """
         return []
 
+    def limit(self, before, theta):
+        """None: updates find the dispersion of largest density, 0 or not, at once."""
+
     def _beta(self, posterior):
         """Parameters of the Beta distributions of p."""
         return 1.0 + self.size_ * posterior.n, posterior.total

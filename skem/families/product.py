@@ -253,6 +253,26 @@ class Product(Blocks):
             for i in range(max(map(len, own.values())))
         ]
 
+    def limit(self, before, theta):
+        """Theta with those blocks at their simpler families that the last update has led there; see `StudentT.limit`.
+
+        Parameters
+        ----------
+        before, theta : Joint
+            Around the update.
+
+        Returns
+        -------
+        limit : Joint or None
+        """
+        own = {
+            name: family.limit(before.parts[name], theta.parts[name])
+            for name, family in self.bound_.items()
+            if family.has("nested")
+        }
+        there = {name: part for name, part in own.items() if part is not None}
+        return Joint({**theta.parts, **there}) if there else None
+
     def log_likelihood(self, theta, stats):
         return self._sum("log_likelihood", theta, stats)
 

@@ -20,6 +20,8 @@ from skem.tailed_terms import TailedTerms
 MISSING = {"expect", "draw", "log_normalizer", "log_predictive", "merged_log_normalizers", "whitened"}
 # Degrees of freedom while rows with given labels find their means and scales: few, for rows may lie far out.
 START_DOF = 3.0
+# Degrees of freedom from which on a run that crawls may find them infinite.
+MANY = 30.0
 
 
 class StudentT(Gaussian):
@@ -54,6 +56,9 @@ class StudentT(Gaussian):
 
     Notes
     -----
+    Degrees of freedom that are most likely at infinity come there by ever smaller steps: a run that crawls tries
+    whether the Gaussian is likelier, and no heavier tail likelier still.
+
     The update of maximum likelihood is that of parameter-expanded EM, many times faster than EM where tails are heavy:
     scatters are divided by the sum of the latent scales in place of the rows (Kent, Tyler & Vardi 1994), and nu / 2
     is the most likely shape of a Gamma of free rate for the latent scales.
@@ -309,6 +314,31 @@ class StudentT(Gaussian):
             return []
         factor = structure.scale_factor(theta.factor, 1.0 / np.sqrt(shrink[0] if stats.shared else shrink))
         return [self._tailed(theta.mean, factor, structure.log_det(factor, d), dof)]
+
+    def limit(self, before, theta):
+        """Theta of infinite degrees of freedom where they are many, and an update has made them more.
+
+        That many are most likely at infinity, as a rule, but updates lead there by smaller and smaller steps.
+
+        Parameters
+        ----------
+        before, theta : Parameters
+            Around the update.
+
+        Returns
+        -------
+        limit : Parameters or None
+            None where no component's have grown that are many.
+        """
+        grown = np.isfinite(theta.dof) & (theta.dof >= MANY) & (theta.dof > before.dof)
+        if not grown.any():
+            return None
+        structure = self._structure
+        # covariances stay as they are
+        shrink = np.where(grown, 1.0 - 2.0 / theta.dof, 1.0)
+        factor = structure.scale_factor(theta.factor, np.sqrt(shrink.mean() if structure.shared else shrink))
+        dof = np.where(grown, np.inf, theta.dof)
+        return self._tailed(theta.mean, factor, structure.log_det(factor, theta.mean.shape[1]), dof)
 
     # -- for the user ----------------------------------------------------------------------------
 

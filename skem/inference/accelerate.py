@@ -27,6 +27,8 @@ RESTING = 4
 NEAR = 0.004
 # Gains of so many roundings have no ratio.
 ROUNDINGS = 8.0
+# Steps after which a run tries again to go to its family's limit, and a factor by which they grow with each try.
+AGAIN = 4
 
 
 class Leaps:
@@ -50,10 +52,14 @@ class Leaps:
         Multiply-adds of a pass where plain iterations are compiled, None where they are not.
     early : bool, default=True
         Whether leaps may begin early where plain iterations are not compiled.
+    limit : Limit, default=None
+        Where the parameters of a run that crawls may be bound for.
     """
 
-    def __init__(self, method, update, convergence, tol, total_weight, work=None, early=True):
+    def __init__(self, method, update, convergence, tol, total_weight, work=None, early=True, limit=None):
+        self.name = method
         self.method = METHODS[method]()
+        self.limit = limit
         self.update = update
         self.convergence = convergence
         self.tol = tol
@@ -62,8 +68,9 @@ class Leaps:
         # passes that are made in Python anyway lose nothing by an early leap, and its steps are at hand
         self.soon = SOON if early and work is None else np.inf
         self.patience = PATIENCE if work is None else PATIENCE * (1.0 + PYTHON / work)
-        self.active = self.leapt = False
-        self.n_idle = 0
+        self.active = self.leapt = self.at_limit = False
+        self.n_idle = self.n_waited = 0
+        self.again = AGAIN
         self.slowest = 0.0
         self.kept: Any = None
         self.instead: Any = None
@@ -86,6 +93,8 @@ class Leaps:
             The plain step from there; None where no leap was made, or to where nothing is finite.
         """
         before, leapt, self.leapt = self.value, self.leapt, False
+        if self.at_limit:
+            return self._refuses_limit(value, state, following)
         deviation = np.inf if following is None else self._deviation(state, following)
         if leapt and not (value >= before - self._rounding() and self._on_path(deviation)):
             if following is not None:
@@ -100,6 +109,18 @@ class Leaps:
             # to rounding level parameters have a way to go that the objective no longer shows
             idle = RESTING if self.tol > 0 else 1
             self.n_idle = self.n_idle + idle if self.gain <= self._enough() else 0
+        return False
+
+    def _refuses_limit(self, value, state, following):
+        """Judge a pass at the limit: whether the objective is lower there, or some way leads back uphill."""
+        self.at_limit = False
+        if following is None or value < self.value - self._rounding() or self.limit.leads_back(state, following):
+            self.n_waited, self.again = 0, AGAIN * self.again
+            return True
+        # what is left is another run, of fewer parameters
+        self.method, self.active = METHODS[self.name](), False
+        self.gain, self.value, self.slowest, self.n_idle = np.inf, value, 0.0, 0
+        self.convergence.restart()
         return False
 
     def settled(self):
@@ -161,7 +182,16 @@ class Leaps:
             self.slowest = max(self.slowest, ratio if ratio < 1.0 else 0.0)
         self.length = float(np.linalg.norm(weight * filled(image - x)))
         self.kept, self.instead = before, state
-        return self.beyond()
+        return self._limit() or self.beyond()
+
+    def _limit(self):
+        """State of the next pass at the limit that the last step led to; None where there is none, or not yet again."""
+        self.n_waited += 1
+        if self.limit is None or self.n_waited < self.again:
+            return None
+        found = self.limit.of(self.kept, self.instead)
+        self.leapt = self.at_limit = found is not None
+        return found
 
     def beyond(self):
         """State of the next pass: a leap beyond the plain step `instead`, as far as leaps go by now, or that itself."""

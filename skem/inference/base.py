@@ -7,6 +7,7 @@ import numpy as np
 
 from skem._kernels.ascent import Convergence
 from skem.inference.accelerate import PATIENCE, Leaps
+from skem.inference.limit import Limit
 from skem.inference.model import Model
 from skem.inference.updates import REQUIRED, UPDATES, State
 
@@ -250,7 +251,8 @@ class Algorithm:
         update = functools.partial(UPDATES[self.update], model)
         # a family's own leaps serve its last digits, and an early one would cost some
         early = self.accelerate is not None
-        leaps = Leaps(method, update, convergence, self.tol, model.total_weight, work, early)
+        limit = Limit(model, self.update == "mode") if model.family.has("nested") else None
+        leaps = Leaps(method, update, convergence, self.tol, model.total_weight, work, early, limit)
         if crawls:
             # plain steps alone, however cheap, may not get there in `max_iter`
             leaps.patience = min(leaps.patience, max(PATIENCE, EARLY * self.max_iter))
