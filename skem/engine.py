@@ -295,12 +295,12 @@ class Source:
         collectors = placed(self.family.collector(theta, part, "soft"), self.X.shape[1])
         return self._prepare(log_weights, part, collectors, sample_weight=self.weight), second
 
-    def field(self, step, log_weights, theta, n_runs):
-        """Compiled runs of EM side by side.
+    def field(self, steps, log_weights, theta, n_runs):
+        """Compiled runs side by side.
 
         Parameters
         ----------
-        step : skem._kernels.ascent.Step
+        steps : pair of skem._kernels.ascent.Step and WeightStep
         log_weights : ndarray of shape (n_components,)
         theta : Parameters
             Passes are of the kind that these parameters want; runs that need another kind decline.
@@ -312,8 +312,8 @@ class Source:
         to_pass : callable
             Maps a run to its last `Pass`.
         """
-        prepared, second = self._prepare_ascent(step, log_weights, theta)
-        field = Field(prepared, step, n_runs)
+        prepared, second = self._prepare_ascent(steps[0], log_weights, theta)
+        field = Field(prepared, steps[0], steps[1], n_runs)
         return field, lambda run: self._pass(*field.results(run), second=second)
 
     def finish(self, log_weights, theta, labels):

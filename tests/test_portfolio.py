@@ -15,7 +15,7 @@ from skem.engine import Source
 from skem.families import Gaussian, Poisson, StudentT
 from skem.inference.base import LEAST
 from skem.inference.compiled_runs import CompiledRuns
-from skem.inference.em import EM
+from skem.inference.em import EM, MAPEM
 from skem.inference.model import Model
 from skem.inference.short import PlainRuns
 from skem.portfolio import Portfolio
@@ -98,16 +98,27 @@ def test_more_rows_than_a_subsample_holds(covariance_type):
     assert np.sort(mixture.weights_) == pytest.approx(np.full(4, 0.25), abs=0.02)
 
 
-def test_compiled_short_runs_are_the_plain_ones():
-    family = Gaussian("full")
-    family = family.bind(summarize(X_IRIS, None, family.equivariance))
-    source = Source(X_IRIS, None, family)
-    model, em = Model.build(family, DirichletWeights(1.0), 3, source), EM(tol=0)
-    labels = [np.arange(150, dtype=np.int32) % 3, (np.arange(150) // 50).astype(np.int32)]
-    both = [CompiledRuns(em, model, source, family.mle_step(3), em.start, 2), PlainRuns(em, model, source, em.start)]
+def both_kinds_of_runs(algorithm, family, K, labels):
+    """Compiled and plain runs from the same labels."""
+    X = X_IRIS if isinstance(family, Gaussian) else np.round(3 * X_IRIS)
+    family = family.bind(summarize(X, None, family.equivariance))
+    source = Source(X, None, family)
+    model = Model.build(family, DirichletWeights(1.0), K, source)
+    both = [
+        CompiledRuns(algorithm, model, source, algorithm.steps(model), algorithm.start, len(labels)),
+        PlainRuns(algorithm, model, source, algorithm.start),
+    ]
     for runs in both:
         for own in labels:
             runs.begin(own)
+    return both
+
+
+@pytest.mark.parametrize("algorithm", [EM(tol=0), MAPEM(tol=0)], ids=["EM", "MAPEM"])
+@pytest.mark.parametrize("family", [*map(Gaussian, ["full", "tied", "diag", "spherical"]), Poisson()], ids=str)
+def test_compiled_short_runs_are_the_plain_ones(family, algorithm):
+    labels = [np.arange(150, dtype=np.int32) % 3, (np.arange(150) // 50).astype(np.int32)]
+    both = both_kinds_of_runs(algorithm, family, 3, labels)
     # each rests while the other goes on
     for run, n_iter in ((0, 2), (1, 3), (0, 7), (1, 4)):
         # the first update of a plain run makes its first state
@@ -117,8 +128,21 @@ def test_compiled_short_runs_are_the_plain_ones():
         assert n_k.sum() == pytest.approx(150)
     for run in range(2):
         # the state of a compiled run is one update ahead
-        objectives = [em.run(model, source, em.start(model, runs.given(run))).objective for runs in both]
-        assert objectives[0] == pytest.approx(objectives[1], abs=1e-6)
+        objectives = []
+        for runs, max_iter in zip(both, (5, 6), strict=True):
+            more = type(algorithm)(tol=0, max_iter=max_iter)
+            objectives.append(more.run(runs.model, runs.source, more.start(runs.model, runs.given(run))).objective)
+        assert objectives[0] == pytest.approx(objectives[1], rel=1e-12)
+
+
+def test_under_a_prior_a_run_goes_on_where_nothing_is_compiled():
+    """A component without rows has no weight at the mode of a flat prior, which the compiled step declines."""
+    both = both_kinds_of_runs(MAPEM(tol=0), Poisson(), 4, [np.arange(150, dtype=np.int32) % 3])
+    for n_iter in (1, 4, 9):
+        (value, _), (other, _) = both[0].go_on([0], n_iter), both[1].go_on([0], n_iter - 1)
+        if n_iter > 1:
+            assert value[0] == pytest.approx(other[0], rel=1e-12)
+    assert both[0].stands(0) is False
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])

@@ -1,11 +1,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from skem._kernels.ascent import Convergence, Step
+from skem._kernels.ascent import Convergence, Step, WeightStep
 from skem._kernels.passes import Prepared, _Results
 
 class Field:
-    def __init__(self, p: Prepared, step: Step, n_runs: int) -> None: ...
+    def __init__(self, p: Prepared, step: Step, weights: WeightStep, n_runs: int) -> None: ...
     def begin(self, run: int, codes: NDArray[np.int32], share: float = ...) -> None: ...
     def go_on(
         self,

@@ -1,4 +1,4 @@
-"""Runs of EM side by side, compiled as a single one is."""
+"""Runs of a soft algorithm side by side, compiled as a single one is."""
 
 import numpy as np
 
@@ -7,30 +7,32 @@ from libc.stdint cimport int32_t
 from libc.string cimport memcpy
 
 from skem._kernels._job cimport HARD, SOFT
-from skem._kernels.ascent cimport Convergence, Step, share_out
+from skem._kernels.ascent cimport Convergence, Step, WeightStep
 from skem._kernels.passes cimport Prepared
 
 
 cdef class Field:
-    """Runs of EM on the same rows side by side, each of which may go on for some iterations at a time.
+    """Runs on the same rows side by side, each of which may go on for some iterations at a time.
 
     Parameters
     ----------
     p : Prepared
         A soft pass of one scorer and one collector, which all runs share; its parameters play no part.
     step : Step
+    weights : WeightStep
     n_runs : int
     """
 
     cdef Prepared p
     cdef Step step
+    cdef WeightStep weights
     cdef double[:, ::1] sums           # (n_runs, sums_size) of each run's last pass
     cdef double[:, ::1] mean           # (n_runs, K d) that these are about
     cdef double[:, ::1] memory         # (n_runs, step.memory()) of the step
 
-    def __init__(self, Prepared p, Step step, Py_ssize_t n_runs):
+    def __init__(self, Prepared p, Step step, WeightStep weights, Py_ssize_t n_runs):
         cdef Py_ssize_t width = 0 if p.job.scorers[0].mean == NULL else p.job.K * p.job.scorers[0].d
-        self.p, self.step = p, step
+        self.p, self.step, self.weights = p, step, weights
         self.sums, self.mean = np.zeros((n_runs, p.job.sums_size)), np.zeros((n_runs, max(width, 1)))
         self.memory = np.full((n_runs, max(<Py_ssize_t> step.memory(), 1)), np.nan)
 
@@ -86,14 +88,15 @@ cdef class Field:
         Returns
         -------
         score : float
-            Of the last pass, base measure left out.
+            Objective of the last pass, base measure left out.
         n_done : int
-            Updates made; fewer than asked for where the step declined, or little was left to gain.
+            Updates made; fewer than asked for where a step declined, or little was left to gain.
         declined : bool
-            Whether the step did.
+            Whether a step did.
         """
         cdef Prepared p = self.p
         cdef Step step = self.step
+        cdef WeightStep weights = self.weights
         cdef double[::1] log_weights = np.empty(p.job.K)
         cdef size_t size = p.job.sums_size * sizeof(double)
         cdef size_t width = p.job.K * <size_t> p.job.scorers[0].d * sizeof(double)
@@ -106,12 +109,12 @@ cdef class Field:
             memcpy(<double *> p.job.scorers[0].mean, &self.mean[run, 0], width)
         step.enter(&self.memory[run, 0])
         while n_done < n_updates:
-            if not share_out(p.job.K, &p.job.total[2], &log_weights[0]) or not step.update(p, &log_weights[0]):
+            if not weights.update(p.job.K, &p.job.total[2], &log_weights[0]) or not step.update(p, &log_weights[0]):
                 declined = True
                 break
             step.load(p)
             p.run()
-            before, score = score, p.job.total[0] + step.shared
+            before, score = score, p.job.total[0] + step.shared + step.penalty + weights.penalty
             n_done += 1
             if convergence is not None:
                 if convergence.judge(score) or convergence.is_short():

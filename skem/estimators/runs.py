@@ -98,7 +98,9 @@ class RunsMixin:
     def _compiled_run(self, family, X, sample_weight, rng, algorithm, begin, n_runs):
         """Compiled runs, of which one has begun as the fit's would; None where that is more than one of them."""
         source, K = self._source(X, sample_weight, family), self._n_start
-        if self._races([rng]) or family.has("nested") or self._joined(source, algorithm) is not source:
+        if algorithm.update != "mle" or self._races([rng]) or family.has("nested"):
+            return None
+        if self._joined(source, algorithm) is not source:
             return None
 
         def whole():

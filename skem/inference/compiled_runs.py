@@ -1,5 +1,6 @@
-"""Runs of maximum-likelihood EM in the same compiled passes."""
+"""Runs of EM in the same compiled passes."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,16 @@ NEAR = 100.0
 
 
 class CompiledRuns:
-    """Runs of maximum-likelihood EM, compiled, in the same passes; one that needs other passes stands still.
+    """Runs of EM, for maximum likelihood or the mode, compiled, in the same passes.
+
+    One that needs other passes goes on by itself under a prior, and else stands still, for it may be bound for a spike.
 
     Parameters
     ----------
     algorithm : Algorithm
     model : Model
     source : Source
-    step : skem._kernels.ascent.Step
+    steps : pair of skem._kernels.ascent.Step and WeightStep
     begin : callable
         Maps a model and the `Pass` of a start to the state that a run begins with.
     n_runs : int
@@ -36,11 +39,11 @@ class CompiledRuns:
     #: whether iterations cost next to nothing
     swift = True
 
-    def __init__(self, algorithm, model, source, step, begin, n_runs, about=None):
+    def __init__(self, algorithm, model, source, steps, begin, n_runs, about=None):
         self.algorithm = algorithm
         self.model = model
         self.source = source
-        self._step = step
+        self._steps = steps
         self._begin = begin
         self._most = n_runs
         self._about = about
@@ -73,7 +76,7 @@ class CompiledRuns:
             if self._about is None:
                 state = self._begin(self.model, assign_labels(self.source, K, codes, "soft"))
                 self._about = state.log_weights, state.theta
-            self._field, self._to_pass = self.source.field(self._step, *self._about, self._most)
+            self._field, self._to_pass = self.source.field(self._steps, *self._about, self._most)
         self._field.begin(self.n_runs, codes, family.start_share if share is None else share)
         self._n_iter.append(0)
         self._objective.append(-np.inf)
@@ -83,8 +86,15 @@ class CompiledRuns:
     def go_on(self, runs, n_iter):
         """Bring runs to so many iterations; see `PlainRuns.go_on`."""
         for run in runs:
-            self._go_on(run, n_iter, rest=AT_REST * self.model.total_weight)
-        return np.array([self._objective[run] for run in runs]), self._field.masses(runs)
+            if run not in self._fits:
+                self._go_on(run, n_iter, rest=AT_REST * self.model.total_weight)
+            if self._stands[run] and self.algorithm.update == "mode":
+                # where it stands, an update has yet to be made
+                self._go_beyond(run, n_iter - self._n_iter[run] - 1)
+        return np.array([self._reached(run) for run in runs]), self._field.masses(runs)
+
+    def _reached(self, run):
+        return self._fits[run].objective if run in self._fits else self._objective[run]
 
     def _go_on(self, run, n_iter, **until):
         self._passes.pop(run, None)
@@ -92,7 +102,18 @@ class CompiledRuns:
         score, n_done, self._stands[run] = self._field.go_on(run, n_iter - self._n_iter[run], **until)
         if n_done:
             self._objective[run] = score + self.model.log_base
-        self._n_iter[run] = n_iter
+        self._n_iter[run] = self._n_iter[run] + n_done if self._stands[run] else n_iter
+
+    def _go_beyond(self, run, n_iter):
+        """Bring a run to so many iterations by verbs, from where it stands."""
+        state, done = self._state(run), 0
+        if run in self._fits:
+            done = self._fits[run].n_iter
+            if done >= n_iter or self._fits[run].converged:
+                return
+        algorithm = copy.copy(self.algorithm)
+        algorithm.max_iter = n_iter
+        self._fits[run] = algorithm.run(self.model, self.source, state, n_iter=done)
 
     def given(self, run):
         """Return the last `Pass` of a run."""
@@ -118,11 +139,7 @@ class CompiledRuns:
 
     def insist(self, run):
         """Bring a run near its end, be it where likelihoods say nothing."""
-        if run not in self._fits:
-            self._fits[run] = self._run(run)
-
-    def _run(self, run):
-        return self.algorithm.run(self.model, self.source, self._state(run))
+        self._go_beyond(run, self.algorithm.max_iter)
 
     def _state(self, run):
         """State that the last pass of a run makes."""
@@ -131,8 +148,8 @@ class CompiledRuns:
         if run not in self._states:
             given = self.given(run)
             self._field.enter(run)
-            before = self._step.during(self._about[1])
-            self._states[run] = UPDATES["mle"](self.model, given.stats, given.n_k, before)
+            before = self._steps[0].during(self._about[1])
+            self._states[run] = UPDATES[self.algorithm.update](self.model, given.stats, given.n_k, before)
         return self._states[run]
 
     def stands(self, run):
@@ -141,7 +158,7 @@ class CompiledRuns:
 
     def end(self, run):
         """Objective at which a run seems to end."""
-        return self._fits[run].objective if run in self._fits else self._objective[run] + self._left[run]
+        return self._reached(run) + (0.0 if run in self._fits else self._left[run])
 
     def theta(self, run):
         """Parameters that the last pass of a run makes."""
@@ -162,4 +179,5 @@ class CompiledRuns:
 
     def finish(self, run):
         """Bring a run to its end; see `PlainRuns.finish`."""
-        return self._fits[run] if run in self._fits else self._run(run)
+        self.insist(run)
+        return self._fits[run]

@@ -155,8 +155,8 @@ def short_runs(algorithm, model, source, begin, n_runs, about=None):
     runs : PlainRuns or CompiledRuns
     """
     # where `mle` is but a step, the sums of given labels depend on a theta, which a field begins without
-    able = algorithm.update == "mle" and source.exact and model.family.closed_form
+    able = algorithm.update in ("mle", "mode") and source.exact and model.family.closed_form
     steps = algorithm.steps(model) if able else None
     if steps is None:
         return PlainRuns(algorithm, model, source, begin)
-    return CompiledRuns(algorithm, model, source, steps[0], begin, n_runs, about)
+    return CompiledRuns(algorithm, model, source, steps, begin, n_runs, about)
