@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skem import EMMixture, MAPMixture
+from skem.engine import Source
 from skem.exceptions import DegenerateComponentWarning
 from skem.families import Bernoulli, Multinomial
 from skem.summary import summarize
@@ -85,6 +86,20 @@ def test_priors_take_a_number_or_one_each():
     for family in (Multinomial([1.0, 2.0]), Multinomial([1.0, 2.0, 0.0, 1.0]), Bernoulli([1.0, 2.0, 3.0])):
         with pytest.raises(ValueError, match="concentration_prior"):
             MAPMixture(2, family=family).fit(np.minimum(X, 1.0))
+
+
+@families
+def test_groups_are_worth_their_largest_likelihood(name):
+    """Outcomes that a group of rows lacks, and a group without any, among them."""
+    X, group = planted(name)
+    X[:, 0] = 0.0
+    X[group == 2] = 0.0
+    family = FAMILIES[name].bind(summarize(X, None, FAMILIES[name].equivariance))
+    stats = Source(X, None, family).assign_given(3, codes=group.astype(np.int32)).stats
+    theta = family.mle(stats)
+    np.testing.assert_allclose(family.worth(stats), family.log_likelihood(theta, stats), rtol=1e-12)
+    if name == "multinomial":
+        np.testing.assert_allclose(theta.probability[2], 1.0 / X.shape[1], rtol=1e-15)
 
 
 def test_rows_outside_the_domain_are_named():

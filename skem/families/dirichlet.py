@@ -1,7 +1,7 @@
 """What families of discrete outcomes share: probabilities in groups that sum to one, with Dirichlet priors."""
 
 import numpy as np
-from scipy.special import digamma, gammaln
+from scipy.special import digamma, gammaln, xlogy
 
 from skem._kernels.shares import ShareStep, log_or_least, shares
 from skem.exceptions import DegenerateComponentWarning, warn
@@ -58,7 +58,11 @@ class DirichletFamily(Family):
         return SuffStats({"total": np.tile(self.concentration_, (n_components, 1))})
 
     def mle(self, stats, theta=None):
-        otherwise = self._shares(np.ones_like(stats.total), 0.0) if theta is None else theta.probability.copy()
+        if theta is None:
+            # a group without mass is spread evenly
+            otherwise = np.tile(1.0 / np.bincount(self._group)[self._group], (stats.n_components, 1))
+        else:
+            otherwise = theta.probability.copy()
         return self._point(shares(np.ascontiguousarray(stats.total), self._group, otherwise))
 
     @property
@@ -66,6 +70,11 @@ class DirichletFamily(Family):
         """Which group each outcome belongs to."""
         m = len(self.concentration_)
         return np.repeat(np.arange(len(self.group_starts_)), np.diff(self.group_starts_, append=m))
+
+    def worth(self, stats):
+        """Largest log-likelihoods of groups of rows, without the parameters that have them; see `Family.worth`."""
+        whole = self._groups(stats.total)
+        return xlogy(stats.total, stats.total).sum(axis=1) - xlogy(whole, whole).sum(axis=1)
 
     def mle_step(self, n_components):
         return ShareStep(n_components, self._group, self.of_pairs)
