@@ -18,6 +18,7 @@ SKEM_OPENMP=0
     Build without threads even where the compiler has OpenMP.
 """
 
+import multiprocessing
 import os
 import re
 import sys
@@ -153,12 +154,15 @@ class BuildKernels(build_ext):
         stamp = Path(self.build_temp, "settings.txt")
         if not stamp.exists() or stamp.read_text(encoding="utf-8") != settings:
             self.force = True
-        # Translated before the parallel part: Cython's compiler is not made for threads.
+        # Translated before the parallel part: Cython's compiler is not made for threads, but for processes that are
+        # forks, as others would read this file again.
+        can_fork = multiprocessing.get_start_method() == "fork"
         translated = cythonize(
             self.extensions,
             compiler_directives=DIRECTIVES,
             force=self.force,
             quiet=not self.verbose,
+            nthreads=self.parallel if can_fork else 0,
             shared_utility_qualified_name=SHARED,
         )
         for extension, module in zip(self.extensions, translated, strict=True):
