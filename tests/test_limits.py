@@ -11,8 +11,8 @@ from skem.families import Poisson, Product, StudentT
 START = {"means": np.zeros((1, 3)), "scale_matrices": np.eye(3)[None], "degrees_of_freedom": 31.0}
 
 
-def light_tails(n=200, d=3):
-    return np.random.default_rng(0).uniform(-1.0, 1.0, size=(n, d))
+def light_tails():
+    return np.random.default_rng(0).uniform(-1.0, 1.0, size=(200, 3))
 
 
 @pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])

@@ -105,7 +105,7 @@ class RunsMixin:
 
         def whole():
             theta = family.mle(source.assign_given(1, codes=np.zeros(len(source), np.int32)).stats)
-            # what is compiled is maximum likelihood, which asks for no prior
+            # maximum likelihood asks for no prior
             return Model.build(family, self._weights(1), 1, source)._replace(prior=None), theta
 
         # whatever the number of components, the same

@@ -60,7 +60,7 @@ class DirichletFamily(Family):
     def mle(self, stats, theta=None):
         if theta is None:
             # a group without mass is spread evenly
-            otherwise = np.tile(1.0 / np.bincount(self._group)[self._group], (stats.n_components, 1))
+            otherwise = np.tile(1.0 / self._sums(np.ones_like(stats.total[:1])), (stats.n_components, 1))
         else:
             otherwise = theta.probability.copy()
         return self._point(shares(np.ascontiguousarray(stats.total), self._group, otherwise))

@@ -117,11 +117,12 @@ class Product(Blocks):
                     families[-1].bound_ = {**self.bound_, name: other}
         return families
 
-    def _each(self, verb, *args):
-        """A verb of every block, with its own parts of what is joint among the arguments."""
+    def _each(self, verb, *args, able=None):
+        """A verb of every block, or of those with the verb `able`, with its own parts of what is joint in `args`."""
         return {
             name: getattr(family, verb)(*(arg.parts[name] if isinstance(arg, Joint) else arg for arg in args))
             for name, family in self.bound_.items()
+            if able is None or family.has(able)
         }
 
     def _joint(self, verb, *args):
@@ -243,11 +244,7 @@ class Product(Blocks):
         -------
         starts : list of Joint
         """
-        own = {
-            name: family.widen(theta.parts[name], stats.parts[name])
-            for name, family in self.bound_.items()
-            if family.has("nested")
-        }
+        own = self._each("widen", theta, stats, able="nested")
         return [
             Joint({name: own[name][i] if i < len(own.get(name, ())) else part for name, part in theta.parts.items()})
             for i in range(max(map(len, own.values())))
@@ -265,11 +262,7 @@ class Product(Blocks):
         -------
         limit : Joint or None
         """
-        own = {
-            name: family.limit(before.parts[name], theta.parts[name])
-            for name, family in self.bound_.items()
-            if family.has("nested")
-        }
+        own = self._each("limit", before, theta, able="nested")
         there = {name: part for name, part in own.items() if part is not None}
         return Joint({**theta.parts, **there}) if there else None
 

@@ -302,18 +302,14 @@ class StudentT(Gaussian):
         -------
         starts : list of Parameters
         """
-        structure, (K, d) = self._structure, theta.mean.shape
+        K, d = theta.mean.shape
         slope, mass = stats.slope, stats.mass
         if self.degrees_of_freedom == "common" or stats.shared:
             slope, mass = np.full(K, slope.sum()), np.full(K, mass.sum())
         with np.errstate(divide="ignore", invalid="ignore"):
             # E q^2 = d (d + 2) (nu - 2) / (nu - 4) where the covariance is the Gaussian's
             dof = np.where(slope > 0, np.clip(4.0 + 0.5 * d * (d + 2.0) * mass / slope, *self.bounds_), np.inf)
-            shrink = np.where(np.isfinite(dof), np.maximum(1.0 - 2.0 / dof, 0.1), 1.0)
-        if not np.isfinite(dof).any():
-            return []
-        factor = structure.scale_factor(theta.factor, 1.0 / np.sqrt(shrink[0] if stats.shared else shrink))
-        return [self._tailed(theta.mean, factor, structure.log_det(factor, d), dof)]
+        return [self._with_dof(theta, dof)] if np.isfinite(dof).any() else []
 
     def limit(self, before, theta):
         """Theta of infinite degrees of freedom where they are many, and an update has made them more.
@@ -331,13 +327,14 @@ class StudentT(Gaussian):
             None where no component's have grown that are many.
         """
         grown = np.isfinite(theta.dof) & (theta.dof >= MANY) & (theta.dof > before.dof)
-        if not grown.any():
-            return None
+        return self._with_dof(theta, np.where(grown, np.inf, theta.dof)) if grown.any() else None
+
+    def _with_dof(self, theta, dof):
+        """Theta of other degrees of freedom with the same covariances, as far as these are finite."""
         structure = self._structure
-        # covariances stay as they are
-        shrink = np.where(grown, 1.0 - 2.0 / theta.dof, 1.0)
-        factor = structure.scale_factor(theta.factor, np.sqrt(shrink.mean() if structure.shared else shrink))
-        dof = np.where(grown, np.inf, theta.dof)
+        before, after = (np.maximum(1.0 - 2.0 / own, 0.1) for own in (theta.dof, dof))
+        ratio = np.sqrt(before / after)
+        factor = structure.scale_factor(theta.factor, ratio.mean() if structure.shared else ratio)
         return self._tailed(theta.mean, factor, structure.log_det(factor, theta.mean.shape[1]), dof)
 
     # -- for the user ----------------------------------------------------------------------------

@@ -58,7 +58,6 @@ class Leaps:
 
     def __init__(self, method, update, convergence, tol, total_weight, work=None, early=True, limit=None):
         self.name = method
-        self.method = METHODS[method]()
         self.limit = limit
         self.update = update
         self.convergence = convergence
@@ -68,14 +67,18 @@ class Leaps:
         # passes that are made in Python anyway lose nothing by an early leap, and its steps are at hand
         self.soon = SOON if early and work is None else np.inf
         self.patience = PATIENCE if work is None else PATIENCE * (1.0 + PYTHON / work)
-        self.active = self.leapt = self.at_limit = False
-        self.n_idle = self.n_waited = 0
-        self.again = AGAIN
-        self.slowest = 0.0
+        self.leapt = self.at_limit = False
+        self.n_waited, self.again = 0, AGAIN
         self.kept: Any = None
         self.instead: Any = None
         self._read_before: list[tuple[Any, Any]] = []
-        self.value, self.gain, self.length = -np.inf, np.inf, 0.0
+        self.length = 0.0
+        self._begin(-np.inf)
+
+    def _begin(self, value):
+        """Begin with plain steps, at an objective, and nothing known of earlier ones."""
+        self.method, self.active = METHODS[self.name](), False
+        self.value, self.gain, self.slowest, self.n_idle = value, np.inf, 0.0, 0
 
     def refuses(self, value, state, following):
         """Judge a pass: whether it was made at a leap that went astray.
@@ -118,8 +121,7 @@ class Leaps:
             self.n_waited, self.again = 0, AGAIN * self.again
             return True
         # what is left is another run, of fewer parameters
-        self.method, self.active = METHODS[self.name](), False
-        self.gain, self.value, self.slowest, self.n_idle = np.inf, value, 0.0, 0
+        self._begin(value)
         self.convergence.restart()
         return False
 
